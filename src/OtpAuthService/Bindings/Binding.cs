@@ -1,0 +1,50 @@
+using OtpAuthService.Credentials;
+using OtpAuthService.Institutions;
+
+namespace OtpAuthService.Bindings;
+
+/// <summary>
+/// A contractor's use of one credential at one institution. Rows are kept as history; the newest one of a contractor is current.
+/// <code>
+///                Register                    Suspend (own OTP)
+///   (no binding) ────────▶ Active ─────────────────────────────▶ Suspended
+///                            ▲                                        │
+///                            └── Register: a new row, same or other ──┘
+///                                credential
+/// </code>
+/// </summary>
+internal sealed class Binding
+{
+    public long Id { get; init; }
+
+    public required InstitutionId InstitutionId { get; init; }
+
+    public required ContractorId ContractorId { get; init; }
+
+    /// <summary>The row of the bound credential.</summary>
+    public required long CredentialRef { get; init; }
+
+    public Credential Credential { get; init; } = null!;
+
+    public BindingState State { get; set; } = BindingState.Active;
+
+    public required DateTimeOffset RegisteredAt { get; init; }
+
+    public DateTimeOffset? EndedAt { get; set; }
+
+    public void Suspend(DateTimeOffset now)
+    {
+        State = BindingState.Suspended;
+        EndedAt = now;
+    }
+}
+
+/// <summary>Where a binding is in its life. Stored as a number: never renumber.</summary>
+internal enum BindingState
+{
+    /// <summary>OTPs are asked for and decided on. At most one per contractor, and per credential within an institution.</summary>
+    Active = 1,
+
+    /// <summary>The contractor has stopped using OTPs (利用停止).</summary>
+    Suspended = 2,
+}

@@ -1,0 +1,67 @@
+using OtpAuthService.Institutions;
+
+namespace OtpAuthService.Bindings;
+
+/// <summary>
+/// The guess budget of a contractor: wrong OTPs in a row, and the lock they have caused (promise P5). It belongs to the contractor
+/// and not to one binding row, so that neither stopping nor registering again gives an attacker a fresh budget, and so that wrong
+/// OTPs of a Register have a place to be counted before any binding exists.
+/// </summary>
+internal sealed class Contractor
+{
+    /// <summary>Wrong OTPs in a row that lock for <see cref="TemporaryLock"/> (PSD2 RTS article 4(3)(b): at most five).</summary>
+    public const int TemporaryLimit = 5;
+
+    /// <summary>Wrong OTPs in a row that lock until an operator unlocks (PCI DSS 8.3.4: at most ten).</summary>
+    public const int HardLimit = 10;
+
+    public static readonly TimeSpan TemporaryLock = TimeSpan.FromMinutes(30);
+
+    public required InstitutionId InstitutionId { get; init; }
+
+    public required ContractorId ContractorId { get; init; }
+
+    /// <summary>Wrong OTPs since the last right one.</summary>
+    public int ConsecutiveFailures { get; private set; }
+
+    /// <summary>End of the temporary lock; in the past or null where there is none.</summary>
+    public DateTimeOffset? LockedUntil { get; private set; }
+
+    /// <summary>Grows with every decision: writing it first is what makes the decisions of one contractor take turns.</summary>
+    public long Revision { get; init; }
+
+    /// <summary>Wrong OTPs left before the next lock.</summary>
+    public int AttemptsLeft => (ConsecutiveFailures < TemporaryLimit ? TemporaryLimit : HardLimit) - ConsecutiveFailures;
+
+    /// <summary>The lock in force at <paramref name="now"/>, or null.</summary>
+    public Lockout? LockoutAt(DateTimeOffset now)
+    {
+        if (ConsecutiveFailures >= HardLimit)
+        {
+            return new Lockout(null);
+        }
+
+        return LockedUntil > now ? new Lockout(LockedUntil) : null;
+    }
+
+    /// <summary>Counts one wrong OTP, which must not be called while locked: a locked contractor's OTP is not evaluated.</summary>
+    public void CountFailure(DateTimeOffset now)
+    {
+        ConsecutiveFailures++;
+        if (ConsecutiveFailures == TemporaryLimit)
+        {
+            LockedUntil = now + TemporaryLock;
+        }
+    }
+
+    /// <summary>A right OTP ends the row of wrong ones.</summary>
+    public void ClearFailures()
+    {
+        ConsecutiveFailures = 0;
+        LockedUntil = null;
+    }
+}
+
+/// <summary>A lock in force.</summary>
+/// <param name="Until">When it ends by itself; null where only an operator ends it.</param>
+internal readonly record struct Lockout(DateTimeOffset? Until);

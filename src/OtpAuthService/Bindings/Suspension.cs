@@ -1,0 +1,63 @@
+using Microsoft.EntityFrameworkCore;
+using OtpAuthService.Submissions;
+using OtpAuthService.Verification;
+
+namespace OtpAuthService.Bindings;
+
+/// <summary>
+/// Suspend (利用停止): the contractor stops using OTPs. It takes an OTP of the credential that is to be stopped: were the password enough,
+/// whoever phished it could turn the OTP off.
+/// </summary>
+internal sealed class Suspension(BindingDirectory bindings, OtpChecker checker, DecisionLedger ledger)
+{
+    public Task<Answer> SuspendAsync(Submission submission, ContractorRef contractor, Otp otp, CancellationToken cancellation) =>
+        OnCurrent.ReadAsync(() => SuspendOnceAsync(submission, contractor, otp, cancellation));
+
+    private async Task<Answer?> SuspendOnceAsync(Submission submission, ContractorRef contractor, Otp otp, CancellationToken cancellation)
+    {
+        var (institution, binding) = await bindings.FindAsync(contractor, cancellation);
+        switch (binding?.State)
+        {
+            case null:
+                return await ledger.DecideAsync(submission, _ => Is(Verdict.Deny(Outcome.NotRegistered)), cancellation);
+            case BindingState.Suspended:
+                // What was asked for holds already; the OTP is neither evaluated nor claimed.
+                return await ledger.DecideAsync(submission, _ => Is(new Verdict(Outcome.Suspended, Decision.Allow)), cancellation);
+            case BindingState.Active:
+                var check = await checker.CheckAsync(binding.Credential, institution, otp);
+                var answer = await ledger.DecideAsync(submission, scope => DecideAsync(scope, contractor, binding.Id, check), cancellation);
+                if (answer is not null)
+                {
+                    checker.Remember(answer, check, institution);
+                }
+
+                return answer;
+            default:
+                throw new InvalidOperationException($"Binding state {binding.State} is not known.");
+        }
+    }
+
+    private static async Task<Verdict?> DecideAsync(DecisionScope scope, ContractorRef contractor, long binding, CheckedOtp otp)
+    {
+        var budget = await scope.LockContractorAsync(contractor);
+        if (OtpChecker.RefuseIfLocked(scope, budget) is { } locked)
+        {
+            return locked;
+        }
+
+        var verdict = await OtpChecker.SettleAsync(scope, budget, otp, binding);
+        if (verdict is { Outcome: Outcome.Accepted })
+        {
+            var active = await scope.Db.Bindings.SingleAsync(b => b.Id == binding, scope.Stop);
+            active.Suspend(scope.Now);
+            // Whoever matched an OTP for the binding before this commit must look again (promise P2).
+            await scope.Db.Credentials
+                .Where(c => c.Id == otp.Credential.Id)
+                .ExecuteUpdateAsync(set => set.SetProperty(c => c.Epoch, c => c.Epoch + 1), scope.Stop);
+        }
+
+        return verdict;
+    }
+
+    private static Task<Verdict?> Is(Verdict verdict) => Task.FromResult<Verdict?>(verdict);
+}

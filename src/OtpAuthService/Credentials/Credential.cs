@@ -1,0 +1,58 @@
+using OtpAuthService.Verification;
+
+namespace OtpAuthService.Credentials;
+
+/// <summary>One OTP generator: its wrapped key, its parameters, and the highest time step that was ever claimed.</summary>
+internal sealed class Credential
+{
+    public long Id { get; init; }
+
+    public required CredentialId CredentialId { get; init; }
+
+    /// <summary>The key as <see cref="KeyWrapping"/> stores it; never in the clear.</summary>
+    public required byte[] WrappedKey { get; set; }
+
+    /// <summary>Part of what the wrapping authenticates; grows when the key is wrapped anew.</summary>
+    public required int KeyVersion { get; set; }
+
+    public required Algorithm Algorithm { get; init; }
+
+    /// <summary>6 or 8.</summary>
+    public required int Digits { get; init; }
+
+    /// <summary>Seconds a time step lasts: 30 or 60 (RFC 6238 section 4.1, X).</summary>
+    public required int PeriodSeconds { get; init; }
+
+    /// <summary>Learned clock offset in time steps, positive where the credential's clock is ahead.</summary>
+    public int DriftSteps { get; set; }
+
+    /// <summary>
+    /// The highest claimed time step, across all institutions. Only <see cref="TimeStepLedger"/> raises it, and a trigger in the
+    /// database refuses to lower it.
+    /// </summary>
+    public TimeStep LastTimeStep { get; private set; } = TimeStep.None;
+
+    /// <summary>Grows when a decision made on an older reading of this credential or of its bindings must not stand.</summary>
+    public long Epoch { get; private set; }
+
+    public CredentialStatus Status { get; set; } = CredentialStatus.Active;
+
+    /// <summary>Who made it: this service ("issued") or the supplier of an import.</summary>
+    public required string Supplier { get; init; }
+
+    public DateTimeOffset? ValidFrom { get; init; }
+
+    public DateTimeOffset? ValidUntil { get; init; }
+
+    public required DateTimeOffset CreatedAt { get; init; }
+}
+
+/// <summary>Whether a credential may be used. Stored as a number: never renumber.</summary>
+internal enum CredentialStatus
+{
+    /// <summary>Usable within its validity.</summary>
+    Active = 1,
+
+    /// <summary>Reported lost.</summary>
+    Lost = 2,
+}

@@ -1,0 +1,85 @@
+using System.Security.Cryptography;
+using Microsoft.EntityFrameworkCore;
+using OtpAuthService.Institutions;
+using OtpAuthService.Storage;
+using OtpAuthService.Submissions;
+using OtpNet;
+
+namespace OtpAuthService.Credentials;
+
+/// <summary>IssueCredential: makes a key and an id, and hands the key out once as an otpauth URI.</summary>
+internal sealed class CredentialIssuer(DecisionLedger ledger, OtpStore store, KeyWrapping wrapping)
+{
+    public const string Supplier = "issued";
+
+    /// <summary>RFC 4226 section 4, R6 recommends 160 bits.</summary>
+    private const int KeySizeInBytes = 20;
+
+    public async Task<IssuedCredential> IssueAsync(
+        Submission submission, Algorithm algorithm, int digits, int periodSeconds, CancellationToken cancellation)
+    {
+        var answer = await ledger.DecideAsync(
+            submission,
+            async scope =>
+            {
+                var credential = Make(algorithm, digits, periodSeconds, scope.Now);
+                scope.Db.Credentials.Add(credential);
+                // Saved here for its row number; an id that exists already is a lost race, and the transaction runs again with another.
+                await scope.Db.SaveChangesAsync(scope.Stop);
+                return Verdict.Accepted with { CredentialRef = credential.Id };
+            },
+            cancellation);
+        // Read back, also after a fresh decision: what is handed out is what is stored, and a retry gets the same.
+        var (issued, institution) = await store.ReadAsync(
+            async (db, stop) => (
+                await db.Credentials.AsNoTracking().SingleAsync(c => c.Id == answer!.Verdict.CredentialRef, stop),
+                await db.Institutions.AsNoTracking().SingleOrDefaultAsync(i => i.Id == submission.Institution, stop)
+                    ?? throw new InstitutionMissingException(submission.Institution)),
+            cancellation);
+        return new IssuedCredential(issued.CredentialId, Uri(issued, institution), answer!.Repeated);
+    }
+
+    private Credential Make(Algorithm algorithm, int digits, int periodSeconds, DateTimeOffset now)
+    {
+        var id = CredentialId.Random();
+        using var key = new CredentialKey(KeySizeInBytes);
+        RandomNumberGenerator.Fill(key.Buffer);
+        return new Credential
+        {
+            CredentialId = id,
+            WrappedKey = wrapping.Wrap(key.Buffer, id, KeyWrapping.FirstVersion, algorithm),
+            KeyVersion = KeyWrapping.FirstVersion,
+            Algorithm = algorithm,
+            Digits = digits,
+            PeriodSeconds = periodSeconds,
+            Supplier = Supplier,
+            CreatedAt = now,
+        };
+    }
+
+    private string Uri(Credential credential, Institution institution)
+    {
+        using var key = wrapping.Unwrap(credential);
+        var hash = credential.Algorithm switch
+        {
+            Algorithm.Sha1 => OtpHashMode.Sha1,
+            Algorithm.Sha256 => OtpHashMode.Sha256,
+            Algorithm.Sha512 => OtpHashMode.Sha512,
+            _ => throw new InvalidOperationException($"Algorithm {credential.Algorithm} is not known."),
+        };
+        return new OtpUri(
+            OtpType.Totp,
+            Base32Encoding.ToString(key.Buffer.ToArray()),
+            credential.CredentialId.Value,
+            institution.DisplayName,
+            hash,
+            credential.Digits,
+            credential.PeriodSeconds).ToString();
+    }
+}
+
+/// <summary>What is handed out, once: it holds the key.</summary>
+internal sealed record IssuedCredential(CredentialId CredentialId, string OtpauthUri, bool Repeated)
+{
+    public override string ToString() => $"IssuedCredential {CredentialId} (key hidden)";
+}

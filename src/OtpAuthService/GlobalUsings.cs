@@ -1,0 +1,7 @@
+// The wire enums are the domain's own vocabulary: one word per concept, nothing to map.
+global using Algorithm = OtpAuthService.V1.Algorithm;
+global using Channel = OtpAuthService.V1.Channel;
+global using Decision = OtpAuthService.V1.Decision;
+global using Outcome = OtpAuthService.V1.Outcome;
+global using Purpose = OtpAuthService.V1.Purpose;
+global using Requirement = OtpAuthService.V1.Requirement;

@@ -1,0 +1,38 @@
+namespace OtpAuthService.Institutions;
+
+/// <summary>A bank that uses the service, with the policy its contractors are decided by.</summary>
+internal sealed class Institution
+{
+    public required InstitutionId Id { get; init; }
+
+    /// <summary>The name that a token program shows beside the OTP.</summary>
+    public required string DisplayName { get; set; }
+
+    /// <summary>Time steps before the expected one that are accepted; 0 to 2.</summary>
+    public int LookBackSteps { get; set; } = 1;
+
+    /// <summary>Time steps after the expected one that are accepted; 0 to 2.</summary>
+    public int LookAheadSteps { get; set; } = 1;
+
+    /// <summary>What a login of a contractor without a credential is answered; OTP is opt-in, so ALLOW by default.</summary>
+    public Decision NotRegisteredLogin { get; set; } = Decision.Allow;
+
+    /// <summary>What a login of a contractor who stopped using OTPs is answered; ALLOW by default, as in the notice.</summary>
+    public Decision SuspendedLogin { get; set; } = Decision.Allow;
+
+    /// <summary>Grows by one with every change of policy, so that a record can name the policy it was decided by.</summary>
+    public int PolicyVersion { get; set; } = 1;
+
+    public required DateTimeOffset CreatedAt { get; init; }
+
+    /// <summary>The decision where no OTP can be checked because the contractor uses none. Everything but a login is denied.</summary>
+    public Decision DecideWithoutCredential(Outcome outcome, Purpose purpose) => (outcome, purpose) switch
+    {
+        (Outcome.NotRegistered, Purpose.Login) => NotRegisteredLogin,
+        (Outcome.Suspended, Purpose.Login) => SuspendedLogin,
+        _ => Decision.Deny,
+    };
+}
+
+/// <summary>A caller acts for an institution that was never set up here.</summary>
+internal sealed class InstitutionMissingException(InstitutionId id) : Exception($"Institution '{id}' is not set up on this service.");

@@ -1,0 +1,59 @@
+using System.ComponentModel.DataAnnotations;
+using OtpAuthService.Callers;
+using OtpAuthService.Institutions;
+
+namespace OtpAuthService;
+
+/// <summary>Settings under <c>OtpAuth</c>. Every one is checked at start; a wrong one stops the start with a sentence that says what to do.</summary>
+internal sealed class OtpAuthOptions : IValidatableObject
+{
+    public const string Section = "OtpAuth";
+
+    /// <summary>File with the key-encryption key: 32 bytes in Base64. The embedded default makes its own.</summary>
+    public string? KekFile { get; set; }
+
+    /// <summary>Folder of the embedded default, relative to the working directory.</summary>
+    public string DataFolder { get; set; } = ".data";
+
+    /// <summary>The embedded default's database.</summary>
+    public string DatabaseFile => Path.Combine(DataFolder, "otpauth.db");
+
+    /// <summary>Lets the embedded default run in the Production environment. Default false: it is one file on one machine.</summary>
+    public bool AllowEmbeddedInProduction { get; set; }
+
+    /// <summary>Brings the schema up to date at start. Default: true for the embedded default, false on PostgreSQL.</summary>
+    public bool? MigrateOnStart { get; set; }
+
+    /// <summary>How far this machine's clock may be from the database's; 1 s to 1 day, default 5 s. Beyond it nothing is decided.</summary>
+    public TimeSpan MaxClockOffset { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Who connections over loopback are. On by default in the embedded default only.</summary>
+    public LocalCallerOptions? LocalCaller { get; set; }
+
+    public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
+    {
+        if (MaxClockOffset < TimeSpan.FromSeconds(1) || MaxClockOffset > TimeSpan.FromDays(1))
+        {
+            yield return new ValidationResult("OtpAuth__MaxClockOffset must be from 00:00:01 to 1.00:00:00.");
+        }
+
+        foreach (var institution in LocalCaller?.Institutions ?? [])
+        {
+            if (!InstitutionId.TryParse(institution, out _))
+            {
+                yield return new ValidationResult($"OtpAuth__LocalCaller__Institutions holds '{institution}': an institution id is 1 to 32 of [a-z0-9-].");
+            }
+        }
+    }
+}
+
+/// <summary>The caller that connections over loopback are, for trying out and tests.</summary>
+internal sealed class LocalCallerOptions
+{
+    public bool Enabled { get; set; }
+
+    public CallerRoles Roles { get; set; } = CallerRoles.Frontend | CallerRoles.MobileGateway | CallerRoles.Operator;
+
+    /// <summary>For whom it acts; institutions that do not exist yet are set up at start.</summary>
+    public IList<string> Institutions { get; init; } = [];
+}

@@ -1,0 +1,159 @@
+using Grpc.AspNetCore.Server.Model;
+using Microsoft.AspNetCore.Diagnostics.HealthChecks;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Options;
+using OpenTelemetry.Metrics;
+using OtpAuthService.Bindings;
+using OtpAuthService.Callers;
+using OtpAuthService.Credentials;
+using OtpAuthService.Services;
+using OtpAuthService.Storage;
+using OtpAuthService.Submissions;
+using OtpAuthService.Telemetry;
+using OtpAuthService.Verification;
+
+namespace OtpAuthService;
+
+/// <summary>The map of the service: settings → stores → credentials → verification → services.</summary>
+internal static class Server
+{
+    /// <summary>Requests of front ends are small; more than this is refused with RESOURCE_EXHAUSTED.</summary>
+    private const int MaxRequestBytes = 4 * 1024;
+
+    /// <summary>Operators' imports come in pieces of 32 KiB.</summary>
+    private const int MaxOperationsBytes = 64 * 1024;
+
+    /// <summary>Puts the service together without starting it.</summary>
+    /// <param name="args">Settings as <c>--Section:Name=value</c>.</param>
+    /// <param name="configure">What a host wants otherwise, such as another clock.</param>
+    public static WebApplication Build(string[] args, Action<WebApplicationBuilder>? configure = null)
+    {
+        // Settings lie beside the program; the embedded default's data lies in the working directory.
+        var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
+        builder.Configuration.AddSecretFiles();
+        var embedded = builder.Configuration.IsEmbedded();
+        AddSettings(builder.Services, embedded);
+
+        builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton<Instruments>();
+        builder.Services.AddStores(builder.Configuration);
+        AddCredentials(builder.Services);
+        AddDecisions(builder.Services);
+        AddGrpc(builder.Services, embedded);
+        builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics
+            .AddMeter(Instruments.MeterName)
+            .AddRuntimeInstrumentation()
+            .AddPrometheusExporter());
+        configure?.Invoke(builder);
+
+        var app = builder.Build();
+        Map(app, embedded);
+        return app;
+    }
+
+    /// <summary>Everything that must hold before calls are taken.</summary>
+    public static async Task PrepareAsync(WebApplication app, TextWriter output)
+    {
+        var embedded = app.Configuration.IsEmbedded();
+        var options = app.Services.GetRequiredService<IOptions<OtpAuthOptions>>().Value;
+        var log = app.Services.GetRequiredService<ILogger<StartUp>>();
+        if (embedded)
+        {
+            if (app.Environment.IsProduction() && !options.AllowEmbeddedInProduction)
+            {
+                throw new StartRefusedException(
+                    "No PostgreSQL is set, and the embedded default is not for production. Set ConnectionStrings__Postgres, or force it with OtpAuth__AllowEmbeddedInProduction=true.");
+            }
+
+            Embedded.PrepareFolder(options);
+            log.Embedded(Path.GetFullPath(options.DataFolder));
+        }
+
+        RequireCaller(options, log);
+        await app.Services.GetRequiredService<StartUp>().PrepareAsync(embedded, CancellationToken.None);
+        if (embedded)
+        {
+            await ActivatorUtilities.CreateInstance<Embedded>(app.Services, output).WelcomeAsync(CancellationToken.None);
+        }
+    }
+
+    private static void AddSettings(IServiceCollection services, bool embedded) => services.AddOptions<OtpAuthOptions>()
+            .BindConfiguration(OtpAuthOptions.Section)
+            .PostConfigure(options =>
+            {
+                if (embedded)
+                {
+                    Embedded.Complete(options);
+                }
+            })
+            .ValidateDataAnnotations()
+            .Validate(
+                options => options.KekFile is { Length: > 0 },
+                "OtpAuth__KekFile must name the file with the KEK; make one with 'openssl rand -base64 32'.")
+            .ValidateOnStart();
+
+    private static void AddCredentials(IServiceCollection services) => services
+        .AddSingleton(provider => Kek.Read(provider.GetRequiredService<IOptions<OtpAuthOptions>>().Value.KekFile!))
+        .AddSingleton<KeyWrapping>()
+        .AddSingleton<CredentialIssuer>()
+        .AddSingleton<CredentialImport>();
+
+    private static void AddDecisions(IServiceCollection services) => services
+        .AddSingleton<StartUp>()
+        .AddSingleton<Fingerprints>()
+        .AddSingleton<DecisionLedger>()
+        .AddHostedService<AnswerSweeper>()
+        .AddSingleton<BindingDirectory>()
+        .AddSingleton<Registration>()
+        .AddSingleton<Suspension>()
+        .AddSingleton<OtpChecker>()
+        .AddSingleton<OtpRequirement>()
+        .AddSingleton<OtpVerifier>();
+
+    private static void AddGrpc(IServiceCollection services, bool embedded)
+    {
+        services.AddSingleton<CallerDirectory>();
+        services.AddSingleton<CallInterceptor>();
+        services.AddGrpc(grpc =>
+            {
+                grpc.MaxReceiveMessageSize = MaxRequestBytes;
+                grpc.Interceptors.Add<CallInterceptor>();
+            })
+            .AddServiceOptions<OtpOperationsGrpcService>(grpc => grpc.MaxReceiveMessageSize = MaxOperationsBytes);
+        services.AddGrpcHealthChecks();
+        if (embedded)
+        {
+            services.AddGrpcReflection();
+        }
+
+        services.RemoveAll(typeof(IServiceMethodProvider<>));
+        services.AddSingleton(typeof(IServiceMethodProvider<>), typeof(StrictMethodProvider<>));
+    }
+
+    private static void Map(WebApplication app, bool embedded)
+    {
+        app.MapGrpcService<OtpAuthGrpcService>();
+        app.MapGrpcService<OtpOperationsGrpcService>();
+        app.MapGrpcHealthChecksService();
+        if (embedded)
+        {
+            app.MapGrpcReflectionService();
+        }
+
+        app.MapHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false });
+        app.MapHealthChecks("/health/ready");
+        app.MapPrometheusScrapingEndpoint("/metrics");
+    }
+
+    /// <summary>Without an identity for its callers the service would refuse every call: better not to start.</summary>
+    private static void RequireCaller(OtpAuthOptions options, ILogger log)
+    {
+        if (options.LocalCaller is not { Enabled: true } local)
+        {
+            throw new StartRefusedException(
+                "Nobody could call: client certificates are not there yet. To try the service out on PostgreSQL, set OtpAuth__LocalCaller__Enabled=true and OtpAuth__LocalCaller__Institutions__0=demo; then whoever connects over loopback is a caller.");
+        }
+
+        log.LocalCaller(local.Roles.ToString());
+    }
+}

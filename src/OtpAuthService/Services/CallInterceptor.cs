@@ -1,0 +1,86 @@
+using System.Diagnostics;
+using Grpc.Core;
+using Grpc.Core.Interceptors;
+using OtpAuthService.Callers;
+using OtpAuthService.Telemetry;
+
+namespace OtpAuthService.Services;
+
+/// <summary>Around every call: who is it, may they, how did it end. Turns failures into gRPC errors and measures the call.</summary>
+internal sealed class CallInterceptor(CallerDirectory callers, Instruments instruments, ILogger<CallInterceptor> log) : Interceptor
+{
+    private static readonly object CallerKey = new();
+
+    /// <summary>The caller that this call was let in for.</summary>
+    public static Caller CallerOf(ServerCallContext context) => (Caller)context.UserState[CallerKey];
+
+    public override Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
+        TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation) =>
+        AroundAsync(context, () => continuation(request, context));
+
+    public override Task<TResponse> ClientStreamingServerHandler<TRequest, TResponse>(
+        IAsyncStreamReader<TRequest> requestStream, ServerCallContext context, ClientStreamingServerMethod<TRequest, TResponse> continuation) =>
+        AroundAsync(context, () => continuation(requestStream, context));
+
+    public override Task ServerStreamingServerHandler<TRequest, TResponse>(
+        TRequest request,
+        IServerStreamWriter<TResponse> responseStream,
+        ServerCallContext context,
+        ServerStreamingServerMethod<TRequest, TResponse> continuation) =>
+        AroundAsync(context, () => Completed(continuation(request, responseStream, context)));
+
+    public override Task DuplexStreamingServerHandler<TRequest, TResponse>(
+        IAsyncStreamReader<TRequest> requestStream,
+        IServerStreamWriter<TResponse> responseStream,
+        ServerCallContext context,
+        DuplexStreamingServerMethod<TRequest, TResponse> continuation) =>
+        AroundAsync(context, () => Completed(continuation(requestStream, responseStream, context)));
+
+    private async Task<TResponse> AroundAsync<TResponse>(ServerCallContext context, Func<Task<TResponse>> call)
+    {
+        var began = Stopwatch.GetTimestamp();
+        var status = StatusCode.OK;
+        try
+        {
+            Admit(context);
+            return await call();
+        }
+        catch (Exception failure)
+        {
+            var error = GrpcErrors.Of(failure);
+            status = error.StatusCode;
+            if (status == StatusCode.Internal)
+            {
+                log.CallFailed(context.Method, failure);
+            }
+
+            throw error;
+        }
+        finally
+        {
+            instruments.CallEnded(context.Method, status, Stopwatch.GetElapsedTime(began));
+        }
+    }
+
+    private void Admit(ServerCallContext context)
+    {
+        if (Rights.IsOpen(context.Method))
+        {
+            return;
+        }
+
+        var caller = callers.Identify(context.GetHttpContext().Connection) ?? throw GrpcErrors.Unauthenticated();
+        if (!Rights.Allow(caller, context.Method))
+        {
+            throw GrpcErrors.NoRight(context.Method);
+        }
+
+        context.UserState[CallerKey] = caller;
+    }
+
+    private static async Task<bool> Completed(Task streaming)
+    {
+        await streaming;
+        return true;
+    }
+}

@@ -1,0 +1,68 @@
+using Google.Protobuf.WellKnownTypes;
+using Google.Rpc;
+using Grpc.Core;
+using OtpAuthService.Credentials;
+using OtpAuthService.Institutions;
+using OtpAuthService.Storage;
+using OtpAuthService.Submissions;
+using RpcStatus = Google.Rpc.Status;
+
+namespace OtpAuthService.Services;
+
+/// <summary>The one place that makes gRPC errors: google.rpc.Status with ErrorInfo, and BadRequest or RetryInfo where they help.</summary>
+internal static class GrpcErrors
+{
+    public const string Domain = "otpauth.v1";
+
+    public static RpcException InvalidArgument(BadRequest violations) => Error(
+        Code.InvalidArgument,
+        "INVALID_REQUEST",
+        string.Join("; ", violations.FieldViolations.Select(v => $"{v.Field} {v.Description}")),
+        Any.Pack(violations));
+
+    public static RpcException Malformed() => Error(Code.InvalidArgument, "MALFORMED_MESSAGE", "the message is not valid protobuf of this RPC's request");
+
+    public static RpcException Unauthenticated() => Error(Code.Unauthenticated, "CALLER_UNKNOWN", "the caller could not be identified");
+
+    public static RpcException NoRight(string method) =>
+        Error(Code.PermissionDenied, "ROLE_MISSING", $"the caller's role does not include {method}");
+
+    public static RpcException ForeignInstitution() =>
+        Error(Code.PermissionDenied, "INSTITUTION_NOT_CALLERS", "the caller does not act for this institution");
+
+    public static RpcException ChannelNotCallers() =>
+        Error(Code.PermissionDenied, "CHANNEL_NOT_CALLERS", "the caller's role does not include this channel");
+
+    public static RpcException NotFound(string what) => Error(Code.NotFound, "NOT_FOUND", $"there is no such {what}");
+
+    /// <summary>What a failure means to the caller. Faults of ours are INTERNAL without a word of what they are.</summary>
+    public static RpcException Of(Exception failure) => failure switch
+    {
+        RpcException known => known,
+        InvalidRequestException invalid => InvalidArgument(new BadRequest
+        {
+            FieldViolations = { new BadRequest.Types.FieldViolation { Field = invalid.Field, Description = invalid.Rule } },
+        }),
+        CredentialExistsException exists => Error(Code.AlreadyExists, "CREDENTIAL_EXISTS", exists.Message),
+        InstitutionMissingException missing => Error(Code.FailedPrecondition, "INSTITUTION_MISSING", missing.Message),
+        StoreUnavailableException unavailable => Error(
+            Code.Unavailable,
+            "STORE_UNAVAILABLE",
+            $"{unavailable.Message}; nothing was counted; send the same request_id again",
+            Any.Pack(new RetryInfo { RetryDelay = StoreUnavailableException.RetryAfter.ToDuration() })),
+        OperationCanceledException => Error(Code.Cancelled, "CANCELLED", "the caller no longer waits"),
+        _ => Error(Code.Internal, "INTERNAL", "the service failed; nothing was accepted"),
+    };
+
+    private static RpcException Error(Code code, string reason, string message, params ReadOnlySpan<Any> details)
+    {
+        var status = new RpcStatus { Code = (int)code, Message = message };
+        status.Details.Add(Any.Pack(new ErrorInfo { Reason = reason, Domain = Domain }));
+        foreach (var detail in details)
+        {
+            status.Details.Add(detail);
+        }
+
+        return status.ToRpcException();
+    }
+}

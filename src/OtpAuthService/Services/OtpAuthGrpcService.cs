@@ -1,0 +1,121 @@
+using Google.Protobuf;
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+using OtpAuthService.Bindings;
+using OtpAuthService.Callers;
+using OtpAuthService.Submissions;
+using OtpAuthService.V1;
+using OtpAuthService.Verification;
+
+namespace OtpAuthService.Services;
+
+/// <summary>The front ends' service: reads each request into domain values, hands it to its act, and writes the answer.</summary>
+internal sealed class OtpAuthGrpcService(
+    OtpRequirement requirements,
+    OtpVerifier verifier,
+    Registration registration,
+    Suspension suspension,
+    Fingerprints fingerprints) : OtpAuth.OtpAuthBase
+{
+    public override async Task<GetRequirementResponse> GetRequirement(GetRequirementRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var contractor = read.Contractor(request.InstitutionId, request.ContractorId);
+        var channel = read.Channel(request.Channel);
+        read.ThrowIfInvalid();
+        Authorize(CallInterceptor.CallerOf(context), contractor, channel);
+
+        var (requirement, retryAfter) = await requirements.FindAsync(contractor, channel, context.CancellationToken);
+        return new GetRequirementResponse { Requirement = requirement, RetryAfter = retryAfter?.ToDuration() };
+    }
+
+    public override async Task<RegisterResponse> Register(RegisterRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var requestId = read.RequestId(request.RequestId);
+        var contractor = read.Contractor(request.InstitutionId, request.ContractorId);
+        var channel = read.Channel(request.Channel);
+        var credential = read.Credential(request.CredentialId);
+        var otp = read.Otp(request.Otp);
+        read.ThrowIfInvalid();
+
+        var submission = Submit(context, request, "Register", requestId, contractor, channel);
+        return Respond<RegisterResponse>(await registration.RegisterAsync(submission, contractor, credential, otp, context.CancellationToken));
+    }
+
+    public override async Task<VerifyResponse> Verify(VerifyRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var requestId = read.RequestId(request.RequestId);
+        var contractor = read.Contractor(request.InstitutionId, request.ContractorId);
+        var channel = read.Channel(request.Channel);
+        var purpose = read.Purpose(request.Purpose);
+        // Whether an OTP may be missing is a matter of the caller's role, which the channel is compared with below.
+        var bypass = channel == Channel.FeaturePhone;
+        Otp? otp = bypass && request.Otp.Length == 0 ? null : read.Otp(request.Otp);
+        read.ThrowIfInvalid();
+
+        var submission = Submit(context, request, "Verify", requestId, contractor, channel, purpose);
+        return Respond<VerifyResponse>(await verifier.VerifyAsync(submission, contractor, bypass ? null : otp, context.CancellationToken));
+    }
+
+    public override async Task<SuspendResponse> Suspend(SuspendRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var requestId = read.RequestId(request.RequestId);
+        var contractor = read.Contractor(request.InstitutionId, request.ContractorId);
+        var channel = read.Channel(request.Channel);
+        var otp = read.Otp(request.Otp);
+        read.ThrowIfInvalid();
+
+        var submission = Submit(context, request, "Suspend", requestId, contractor, channel);
+        return Respond<SuspendResponse>(await suspension.SuspendAsync(submission, contractor, otp, context.CancellationToken));
+    }
+
+    private Submission Submit(
+        ServerCallContext context,
+        IMessage request,
+        string rpc,
+        string requestId,
+        ContractorRef contractor,
+        Channel channel,
+        Purpose purpose = Purpose.Unspecified)
+    {
+        var caller = CallInterceptor.CallerOf(context);
+        Authorize(caller, contractor, channel);
+        return new Submission(
+            caller, requestId, rpc, contractor.Institution, fingerprints.Of(rpc, request), contractor.Contractor, channel, purpose);
+    }
+
+    private static void Authorize(Caller caller, ContractorRef contractor, Channel channel)
+    {
+        if (!caller.Institutions.Contains(contractor.Institution))
+        {
+            throw GrpcErrors.ForeignInstitution();
+        }
+
+        if (!caller.MaySay(channel))
+        {
+            throw GrpcErrors.ChannelNotCallers();
+        }
+    }
+
+    private static T Respond<T>(Answer answer)
+        where T : IOtpAnswer, new()
+    {
+        var response = new T
+        {
+            Outcome = answer.Verdict.Outcome,
+            Decision = answer.Verdict.Decision,
+            RetryAfter = answer.Verdict.RetryAfter?.ToDuration(),
+            DecidedAt = answer.DecidedAt.ToTimestamp(),
+            Repeated = answer.Repeated,
+        };
+        if (answer.Verdict.AttemptsLeft is { } left)
+        {
+            response.AttemptsLeft = left;
+        }
+
+        return response;
+    }
+}

@@ -1,0 +1,160 @@
+using System.Security.Cryptography;
+using Google.Protobuf;
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+using OtpAuthService.Bindings;
+using OtpAuthService.Credentials;
+using OtpAuthService.Institutions;
+using OtpAuthService.Submissions;
+using OtpAuthService.V1;
+using BindingState = OtpAuthService.Bindings.BindingState;
+
+namespace OtpAuthService.Services;
+
+/// <summary>The operators' service. What it does not override yet answers UNIMPLEMENTED.</summary>
+internal sealed class OtpOperationsGrpcService(
+    CredentialIssuer issuer,
+    CredentialImport import,
+    BindingDirectory bindings,
+    Fingerprints fingerprints,
+    TimeProvider time) : OtpOperations.OtpOperationsBase
+{
+    /// <summary>Some 10,000 credentials; a file is held in memory while it is checked as a whole.</summary>
+    private const int MaxImportBytes = 16 * 1024 * 1024;
+
+    public override async Task<IssueCredentialResponse> IssueCredential(IssueCredentialRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var requestId = read.RequestId(request.RequestId);
+        var institution = read.Institution(request.InstitutionId);
+        var digits = read.Check(request.Digits is 0 or 6 or 8, request.Digits == 0 ? 6 : request.Digits, "digits", "must be 6 or 8");
+        var period = read.Check(
+            request.PeriodSeconds is 0 or 30 or 60, request.PeriodSeconds == 0 ? 30 : request.PeriodSeconds, "period_seconds", "must be 30 or 60");
+        var algorithm = read.Check(
+            System.Enum.IsDefined(request.Algorithm),
+            request.Algorithm == Algorithm.Unspecified ? Algorithm.Sha1 : request.Algorithm,
+            "algorithm",
+            "must be a known algorithm");
+        read.ThrowIfInvalid();
+
+        var submission = new Submission(
+            Authorize(context, institution), requestId, "IssueCredential", institution, fingerprints.Of("IssueCredential", request));
+        var issued = await issuer.IssueAsync(submission, algorithm, digits, period, context.CancellationToken);
+        return new IssueCredentialResponse
+        {
+            CredentialId = issued.CredentialId.Value,
+            OtpauthUri = issued.OtpauthUri,
+            Repeated = issued.Repeated,
+        };
+    }
+
+    public override async Task<ImportCredentialsResponse> ImportCredentials(
+        IAsyncStreamReader<ImportCredentialsRequest> requestStream, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var header = await requestStream.MoveNext() ? requestStream.Current.Header : null;
+        read.Check(header is not null, header, "header", "must be the first message");
+        read.ThrowIfInvalid();
+        var requestId = read.RequestId(header!.RequestId);
+        var institution = read.Institution(header.InstitutionId);
+        read.Check(header.Format == ImportFormat.Pskc, header.Format, "header.format", "must be a known format");
+        read.Check(
+            header.Supplier.Length <= 64 && !header.Supplier.Any(char.IsControl), header.Supplier, "header.supplier", "must be up to 64 printable characters");
+        read.ThrowIfInvalid();
+        var caller = Authorize(context, institution);
+
+        var (file, fingerprint) = await ReadFileAsync(requestStream, header);
+        var preSharedKey = header.PreSharedKey.ToByteArray();
+        try
+        {
+            file.Position = 0;
+            var credentials = PskcReader.Read(file, preSharedKey);
+            var submission = new Submission(caller, requestId, "ImportCredentials", institution, fingerprint);
+            var answer = await import.ImportAsync(submission, credentials, header.Supplier, context.CancellationToken);
+            return new ImportCredentialsResponse { Imported = answer.Verdict.Imported ?? 0, Repeated = answer.Repeated };
+        }
+        catch (PskcException refused)
+        {
+            throw new InvalidRequestException("chunk", $"is not a file that can be imported: {refused.Message}");
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(preSharedKey);
+            CryptographicOperations.ZeroMemory(file.GetBuffer());
+        }
+    }
+
+    public override async Task<GetCredentialResponse> GetCredential(GetCredentialRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var institution = read.Institution(request.InstitutionId);
+        var id = read.Credential(request.CredentialId);
+        read.ThrowIfInvalid();
+        Authorize(context, institution);
+
+        var (_, credential) = await bindings.FindCredentialAsync(institution, id, context.CancellationToken);
+        if (credential is null)
+        {
+            throw GrpcErrors.NotFound("credential");
+        }
+
+        return new GetCredentialResponse
+        {
+            Credential = credential.ToWire(),
+            ContractorId = (await bindings.FindHolderAsync(institution, credential.Id, context.CancellationToken))?.Value ?? "",
+        };
+    }
+
+    public override async Task<GetBindingResponse> GetBinding(GetBindingRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var contractor = read.Contractor(request.InstitutionId, request.ContractorId);
+        read.ThrowIfInvalid();
+        Authorize(context, contractor.Institution);
+
+        var history = await bindings.FindHistoryAsync(contractor, context.CancellationToken);
+        var budget = await bindings.FindContractorAsync(contractor, context.CancellationToken);
+        if (history.Count == 0 && budget is null)
+        {
+            throw GrpcErrors.NotFound("binding");
+        }
+
+        return new GetBindingResponse
+        {
+            History = { history.Select(b => b.ToWire()) },
+            ConsecutiveFailures = budget?.ConsecutiveFailures ?? 0,
+            Lockout = budget?.LockoutAt(time.GetUtcNow()) is { } lockout ? new V1.Lockout { Until = lockout.Until?.ToTimestamp() } : null,
+        };
+    }
+
+    private static Callers.Caller Authorize(ServerCallContext context, InstitutionId institution)
+    {
+        var caller = CallInterceptor.CallerOf(context);
+        return caller.Institutions.Contains(institution) ? caller : throw GrpcErrors.ForeignInstitution();
+    }
+
+    private async Task<(MemoryStream File, byte[] Fingerprint)> ReadFileAsync(
+        IAsyncStreamReader<ImportCredentialsRequest> parts, ImportCredentialsHeader header)
+    {
+        using var content = fingerprints.Begin("ImportCredentials");
+        content.AppendData(header.ToByteArray());
+        var file = new MemoryStream();
+        while (await parts.MoveNext())
+        {
+            if (parts.Current.PartCase != ImportCredentialsRequest.PartOneofCase.Chunk)
+            {
+                throw new InvalidRequestException("chunk", "must be in every message after the first");
+            }
+
+            if (file.Length + parts.Current.Chunk.Length > MaxImportBytes)
+            {
+                throw new InvalidRequestException("chunk", "is too much: a file has at most 16 MiB; split it");
+            }
+
+            content.AppendData(parts.Current.Chunk.Span);
+            file.Write(parts.Current.Chunk.Span);
+        }
+
+        return (file, content.GetHashAndReset());
+    }
+}

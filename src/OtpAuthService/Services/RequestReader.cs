@@ -1,0 +1,63 @@
+using System.Buffers;
+using Google.Rpc;
+using OtpAuthService.Bindings;
+using OtpAuthService.Credentials;
+using OtpAuthService.Institutions;
+using OtpAuthService.Verification;
+
+namespace OtpAuthService.Services;
+
+/// <summary>
+/// Reads the fields of a request into domain values and collects what is wrong with them, so that a caller sees every mistake at once.
+/// Violations name the rule and never repeat the value.
+/// </summary>
+internal sealed class RequestReader
+{
+    private static readonly SearchValues<char> RequestIdAlphabet =
+        SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
+
+    private readonly BadRequest violations = new();
+
+    public string RequestId(string text) => Check(
+        text.Length is >= 16 and <= 64 && !text.AsSpan().ContainsAnyExcept(RequestIdAlphabet),
+        text,
+        "request_id",
+        "must be 16 to 64 of [A-Za-z0-9_-], made at random once per submission");
+
+    public InstitutionId Institution(string text) =>
+        Check(InstitutionId.TryParse(text, out var id), id, "institution_id", "must be 1 to 32 of [a-z0-9-]");
+
+    public ContractorRef Contractor(string institution, string contractor) => new(
+        Institution(institution),
+        Check(ContractorId.TryParse(contractor, out var id), id, "contractor_id", "must be 1 to 64 of [A-Za-z0-9._-]"));
+
+    public CredentialId Credential(string text) =>
+        Check(CredentialId.TryParse(text, out var id), id, "credential_id", "must be 4 to 40 letters and digits; spaces and hyphens are ignored");
+
+    public Otp Otp(string text) =>
+        Check(Verification.Otp.TryParse(text, out var otp), otp, "otp", "must be 6 or 8 ASCII digits and nothing else");
+
+    public Channel Channel(Channel channel) =>
+        Check(channel != V1.Channel.Unspecified && Enum.IsDefined(channel), channel, "channel", "must be set to a known channel");
+
+    public Purpose Purpose(Purpose purpose) =>
+        Check(purpose != V1.Purpose.Unspecified && Enum.IsDefined(purpose), purpose, "purpose", "must be set to a known purpose");
+
+    public T Check<T>(bool valid, T value, string field, string rule)
+    {
+        if (!valid)
+        {
+            violations.FieldViolations.Add(new BadRequest.Types.FieldViolation { Field = field, Description = rule });
+        }
+
+        return value;
+    }
+
+    public void ThrowIfInvalid()
+    {
+        if (violations.FieldViolations.Count > 0)
+        {
+            throw GrpcErrors.InvalidArgument(violations);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+using Google.Protobuf.WellKnownTypes;
+using OtpAuthService.Bindings;
+using OtpAuthService.Credentials;
+
+namespace OtpAuthService.Services;
+
+/// <summary>Domain records as operators see them.</summary>
+internal static class WireForms
+{
+    public static V1.Credential ToWire(this Credential credential) => new()
+    {
+        CredentialId = credential.CredentialId.Value,
+        Status = credential.Status switch
+        {
+            CredentialStatus.Active => V1.CredentialStatus.Active,
+            CredentialStatus.Lost => V1.CredentialStatus.Lost,
+            _ => throw new InvalidOperationException($"Status {credential.Status} is not known."),
+        },
+        Algorithm = credential.Algorithm,
+        Digits = credential.Digits,
+        PeriodSeconds = credential.PeriodSeconds,
+        DriftSteps = credential.DriftSteps,
+        Supplier = credential.Supplier,
+        ValidFrom = credential.ValidFrom?.ToTimestamp(),
+        ValidUntil = credential.ValidUntil?.ToTimestamp(),
+    };
+
+    public static V1.Binding ToWire(this Binding binding) => new()
+    {
+        CredentialId = binding.Credential.CredentialId.Value,
+        State = binding.State switch
+        {
+            BindingState.Active => V1.BindingState.Active,
+            BindingState.Suspended => V1.BindingState.Suspended,
+            _ => throw new InvalidOperationException($"State {binding.State} is not known."),
+        },
+        RegisteredAt = binding.RegisteredAt.ToTimestamp(),
+        EndedAt = binding.EndedAt?.ToTimestamp(),
+    };
+}

@@ -1,0 +1,105 @@
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
+using OtpAuthService.Audit;
+using OtpAuthService.Bindings;
+using OtpAuthService.Credentials;
+using OtpAuthService.Institutions;
+using OtpAuthService.Submissions;
+using OtpAuthService.Verification;
+
+namespace OtpAuthService.Storage;
+
+/// <summary>The tables. One model for both databases; a context type each, because each has migrations of its own.</summary>
+internal abstract class OtpDbContext(DbContextOptions options) : DbContext(options)
+{
+    public DbSet<Institution> Institutions => Set<Institution>();
+
+    public DbSet<Credential> Credentials => Set<Credential>();
+
+    public DbSet<Binding> Bindings => Set<Binding>();
+
+    public DbSet<Contractor> Contractors => Set<Contractor>();
+
+    public DbSet<StoredAnswer> Answers => Set<StoredAnswer>();
+
+    public DbSet<AuditRecord> AuditRecords => Set<AuditRecord>();
+
+    protected override void ConfigureConventions(ModelConfigurationBuilder configuration)
+    {
+        configuration.Properties<InstitutionId>().HaveConversion<InstitutionIdConverter>().HaveMaxLength(32);
+        configuration.Properties<ContractorId>().HaveConversion<ContractorIdConverter>().HaveMaxLength(64);
+        configuration.Properties<CredentialId>().HaveConversion<CredentialIdConverter>().HaveMaxLength(40);
+        configuration.Properties<TimeStep>().HaveConversion<TimeStepConverter>();
+        // Unix milliseconds on both databases: SQLite cannot compare its text form of a DateTimeOffset.
+        configuration.Properties<DateTimeOffset>().HaveConversion<UnixMillisecondsConverter>();
+        configuration.Properties<TimeSpan>().HaveConversion<MillisecondsConverter>();
+        configuration.Properties<Enum>().HaveConversion<short>();
+    }
+
+    protected override void OnModelCreating(ModelBuilder model)
+    {
+        model.Entity<Institution>(institution => institution.Property(i => i.DisplayName).HasMaxLength(64));
+
+        model.Entity<Credential>(credential =>
+        {
+            credential.HasIndex(c => c.CredentialId).IsUnique();
+            credential.Property(c => c.Supplier).HasMaxLength(64);
+            credential.ToTable(table => table.HasCheckConstraint("ck_credentials_digits", "digits IN (6, 8)"));
+            credential.ToTable(table => table.HasCheckConstraint("ck_credentials_period", "period_seconds > 0"));
+        });
+
+        model.Entity<Binding>(binding =>
+        {
+            var active = $"state = {(short)BindingState.Active}";
+            binding.HasOne(b => b.Credential).WithMany().HasForeignKey(b => b.CredentialRef).OnDelete(DeleteBehavior.Restrict);
+            binding.HasOne<Institution>().WithMany().HasForeignKey(b => b.InstitutionId).OnDelete(DeleteBehavior.Restrict);
+            binding.HasIndex(b => new { b.InstitutionId, b.ContractorId })
+                .IsUnique().HasFilter(active).HasDatabaseName("ux_bindings_one_active_per_contractor");
+            binding.HasIndex(b => new { b.InstitutionId, b.CredentialRef })
+                .IsUnique().HasFilter(active).HasDatabaseName("ux_bindings_one_contractor_per_credential");
+            binding.HasIndex(b => new { b.InstitutionId, b.ContractorId, b.Id }).HasDatabaseName("ix_bindings_history");
+        });
+
+        model.Entity<Contractor>(contractor =>
+        {
+            contractor.HasKey(c => new { c.InstitutionId, c.ContractorId });
+            contractor.Ignore(c => c.AttemptsLeft);
+        });
+
+        model.Entity<StoredAnswer>(answer =>
+        {
+            answer.HasKey(a => new { a.CallerId, a.RequestId });
+            answer.HasIndex(a => a.DecidedAt);
+            answer.Property(a => a.CallerId).HasMaxLength(128);
+            answer.Property(a => a.RequestId).HasMaxLength(64);
+        });
+
+        model.Entity<AuditRecord>(record =>
+        {
+            record.Property(r => r.CallerId).HasMaxLength(128);
+            record.Property(r => r.RequestId).HasMaxLength(64);
+            record.Property(r => r.Rpc).HasMaxLength(32);
+            record.HasIndex(r => new { r.InstitutionId, r.ContractorId, r.Id });
+        });
+    }
+
+    private sealed class InstitutionIdConverter() : ValueConverter<InstitutionId, string>(id => id.Value, text => InstitutionId.Parse(text));
+
+    private sealed class ContractorIdConverter() : ValueConverter<ContractorId, string>(id => id.Value, text => ContractorId.Parse(text));
+
+    private sealed class CredentialIdConverter() : ValueConverter<CredentialId, string>(id => id.Value, text => CredentialId.Parse(text));
+
+    private sealed class TimeStepConverter() : ValueConverter<TimeStep, long>(step => step.Value, value => new TimeStep(value));
+
+    private sealed class UnixMillisecondsConverter() : ValueConverter<DateTimeOffset, long>(
+        moment => moment.ToUnixTimeMilliseconds(), value => DateTimeOffset.FromUnixTimeMilliseconds(value));
+
+    private sealed class MillisecondsConverter() : ValueConverter<TimeSpan, long>(
+        span => (long)span.TotalMilliseconds, value => TimeSpan.FromMilliseconds(value));
+}
+
+/// <summary>The tables in PostgreSQL.</summary>
+internal sealed class PostgresOtpDbContext(DbContextOptions<PostgresOtpDbContext> options) : OtpDbContext(options);
+
+/// <summary>The tables in a SQLite file.</summary>
+internal sealed class SqliteOtpDbContext(DbContextOptions<SqliteOtpDbContext> options) : OtpDbContext(options);

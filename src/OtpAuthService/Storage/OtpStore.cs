@@ -1,0 +1,178 @@
+using System.Data.Common;
+using Microsoft.Data.Sqlite;
+using Microsoft.EntityFrameworkCore;
+using Npgsql;
+using OtpAuthService.Telemetry;
+
+namespace OtpAuthService.Storage;
+
+/// <summary>
+/// Runs work on the database with a bound on its time, and turns everything that leaves its result unknown into
+/// <see cref="StoreUnavailableException"/>. Nobody else opens a context.
+/// </summary>
+internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, ILogger<OtpStore> log) : IDisposable
+{
+    /// <summary>Below one second with room for the answer's way back (promise P3).</summary>
+    private static readonly TimeSpan Deadline = TimeSpan.FromMilliseconds(900);
+
+    /// <summary>
+    /// Reruns of a write that lost a race. A rerun is needed once per rival that commits first, and rivals for one key are the
+    /// deliveries of one submission; more than this is a fault.
+    /// </summary>
+    private const int MaxRuns = 20;
+
+    private readonly SemaphoreSlim readers = new(stores.MaxReaders);
+    private readonly SemaphoreSlim writers = new(stores.MaxWriters);
+
+    /// <summary>Reads the current state of the system of record.</summary>
+    public Task<T> ReadAsync<T>(Func<OtpDbContext, CancellationToken, Task<T>> read, CancellationToken cancellation) =>
+        InTurnAsync(
+            readers,
+            async stop =>
+            {
+                await using var db = stores.CreateContext();
+                return await read(db, stop);
+            },
+            Deadline,
+            cancellation);
+
+    /// <summary>
+    /// Runs <paramref name="write"/> in a transaction and commits it. It is run again, in a new transaction, where it lost a race for
+    /// a unique key or in a deadlock, so it must have no effect outside the context. Once begun it is not cancelled by the caller:
+    /// a decision that the caller no longer waits for is still found by its retry.
+    /// </summary>
+    /// <param name="within">How long it may take; 900 ms unless told.</param>
+    public Task<T> WriteAsync<T>(
+        Func<OtpDbContext, CancellationToken, Task<T>> write, CancellationToken cancellation, TimeSpan? within = null) =>
+        InTurnAsync(
+            writers,
+            async stop =>
+            {
+                for (var run = 1; ; run++)
+                {
+                    try
+                    {
+                        return await WriteOnceAsync(write, stop);
+                    }
+                    catch (Exception lost) when (run < MaxRuns && StoreErrors.IsLostRace(lost))
+                    {
+                        log.WriteRunAgain(run, lost.Message);
+                    }
+                }
+            },
+            within ?? Deadline,
+            cancellation);
+
+    public void Dispose()
+    {
+        readers.Dispose();
+        writers.Dispose();
+    }
+
+    private async Task<T> WriteOnceAsync<T>(Func<OtpDbContext, CancellationToken, Task<T>> write, CancellationToken stop)
+    {
+        await using var db = stores.CreateContext();
+        await using var transaction = await db.Database.BeginTransactionAsync(stop);
+        var result = await write(db, stop);
+        using var warnings = CommitWarnings.Of(db.Database.GetDbConnection());
+        await transaction.CommitAsync(stop);
+        warnings.ThrowIfAny();
+        return result;
+    }
+
+    private async Task<T> InTurnAsync<T>(
+        SemaphoreSlim turns, Func<CancellationToken, Task<T>> work, TimeSpan within, CancellationToken cancellation)
+    {
+        var outage = availability.Outage;
+        ThrowIfUnavailable();
+        using (var waiting = CancellationTokenSource.CreateLinkedTokenSource(outage, cancellation))
+        {
+            try
+            {
+                await turns.WaitAsync(waiting.Token);
+            }
+            catch (OperationCanceledException) when (outage.IsCancellationRequested)
+            {
+                throw new StoreUnavailableException(availability.Problem ?? "the database was out of reach for a moment");
+            }
+        }
+
+        var running = RunAsync(turns, work, within);
+        try
+        {
+            // The work is told to stop at its deadline, but a hung server may hold it longer: the caller does not wait for that.
+            return await running.WaitAsync(within + TimeSpan.FromMilliseconds(20), CancellationToken.None);
+        }
+        catch (Exception failure) when (StoreErrors.IsOutage(failure))
+        {
+            _ = running.ContinueWith(static late => late.Exception, TaskScheduler.Default);
+            if (availability.ReportProblem("the database does not answer"))
+            {
+                log.StoreLost(failure);
+            }
+
+            throw new StoreUnavailableException("the database does not answer, so the result is not known", failure);
+        }
+    }
+
+    private static async Task<T> RunAsync<T>(SemaphoreSlim turns, Func<CancellationToken, Task<T>> work, TimeSpan within)
+    {
+        try
+        {
+            using var deadline = new CancellationTokenSource(within);
+            return await work(deadline.Token);
+        }
+        finally
+        {
+            turns.Release();
+        }
+    }
+
+    private void ThrowIfUnavailable()
+    {
+        if (availability.Problem is { } problem)
+        {
+            throw new StoreUnavailableException(problem);
+        }
+    }
+}
+
+/// <summary>Nothing was decided, or it is not known what was. Never counted as a guess (promise P3).</summary>
+internal sealed class StoreUnavailableException(string message, Exception? inner = null) : Exception(message, inner)
+{
+    /// <summary>When it is worth asking again.</summary>
+    public static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(1);
+}
+
+/// <summary>What a database error means for the work it interrupted.</summary>
+internal static class StoreErrors
+{
+    /// <summary>Another transaction was first: rolled back whole, to be run again on what that one has written.</summary>
+    public static bool IsLostRace(Exception error) => Root(error) switch
+    {
+        PostgresException postgres => postgres.SqlState
+            is PostgresErrorCodes.UniqueViolation or PostgresErrorCodes.SerializationFailure or PostgresErrorCodes.DeadlockDetected,
+        SqliteException sqlite => sqlite.SqliteExtendedErrorCode is SqliteConstraintPrimaryKey or SqliteConstraintUnique,
+        _ => false,
+    };
+
+    /// <summary>
+    /// The database is gone, hung, refusing or full. Errors that say the statement itself is wrong (SQLSTATE classes 22, 23, 42 and
+    /// 0A, or raised by a trigger: P0) are faults of ours and not an outage.
+    /// </summary>
+    public static bool IsOutage(Exception error) => Root(error) switch
+    {
+        PostgresException postgres => postgres.SqlState[..2] is not ("22" or "23" or "42" or "0A" or "P0"),
+        SqliteException sqlite => sqlite.SqliteErrorCode is not (SqliteError or SqliteConstraint),
+        CommitUncertainException => true,
+        DbException or TimeoutException or OperationCanceledException or IOException => true,
+        _ => false,
+    };
+
+    private const int SqliteError = 1;
+    private const int SqliteConstraint = 19;
+    private const int SqliteConstraintPrimaryKey = 1555;
+    private const int SqliteConstraintUnique = 2067;
+
+    private static Exception Root(Exception error) => error is DbUpdateException { InnerException: { } inner } ? inner : error;
+}

@@ -1,0 +1,103 @@
+using System.Security.Cryptography;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Options;
+using OtpAuthService.Credentials;
+using OtpAuthService.Institutions;
+using OtpAuthService.Telemetry;
+
+namespace OtpAuthService.Storage;
+
+/// <summary>What must hold before the first call is taken; anything else refuses the start.</summary>
+internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, KeyWrapping wrapping, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<StartUp> log)
+{
+    /// <exception cref="StartRefusedException">The schema does not fit, the KEK does not open the stored keys, or the database is gone.</exception>
+    public async Task PrepareAsync(bool embedded, CancellationToken cancellation)
+    {
+        try
+        {
+            await using var db = stores.CreateContext();
+            await FitSchemaAsync(db, options.Value.MigrateOnStart ?? embedded, cancellation);
+            await TryKekAsync(db, cancellation);
+            await SetUpInstitutionsAsync(db, cancellation);
+        }
+        catch (Exception failure) when (StoreErrors.IsOutage(failure))
+        {
+            throw new StartRefusedException($"{stores.Name} cannot be reached: {failure.Message}. Check ConnectionStrings__Postgres and the server.");
+        }
+
+        await monitor.ProbeAsync(cancellation);
+    }
+
+    private async Task FitSchemaAsync(OtpDbContext db, bool migrate, CancellationToken cancellation)
+    {
+        var known = db.Database.GetMigrations().ToHashSet();
+        var applied = (await db.Database.GetAppliedMigrationsAsync(cancellation)).ToList();
+        if (applied.FirstOrDefault(a => !known.Contains(a)) is { } newer)
+        {
+            // Expand and contract: an older service works on a newer schema, unless that schema says otherwise.
+            log.SchemaNewer(newer);
+        }
+
+        var missing = known.Except(applied).Count();
+        if (missing == 0)
+        {
+            return;
+        }
+
+        if (!migrate)
+        {
+            throw new StartRefusedException(
+                $"The schema lacks {missing} migrations of this version. Start once with OtpAuth__MigrateOnStart=true, with a role that may change tables.");
+        }
+
+        await db.Database.MigrateAsync(cancellation);
+        log.Migrated(missing);
+    }
+
+    private async Task TryKekAsync(OtpDbContext db, CancellationToken cancellation)
+    {
+        if (await db.Credentials.AsNoTracking().OrderBy(c => c.Id).FirstOrDefaultAsync(cancellation) is not { } stored)
+        {
+            return;
+        }
+
+        try
+        {
+            wrapping.Unwrap(stored).Dispose();
+        }
+        catch (CryptographicException)
+        {
+            throw new StartRefusedException(
+                "The KEK does not open the stored keys. Point OtpAuth__KekFile to the KEK that this database was used with; do not make a new one.");
+        }
+    }
+
+    /// <summary>The local caller's institutions exist from the start, so that there is something to try out.</summary>
+    private async Task SetUpInstitutionsAsync(OtpDbContext db, CancellationToken cancellation)
+    {
+        if (options.Value.LocalCaller is not { Enabled: true } local)
+        {
+            return;
+        }
+
+        foreach (var id in local.Institutions.Select(InstitutionId.Parse))
+        {
+            if (!await db.Institutions.AnyAsync(i => i.Id == id, cancellation))
+            {
+                db.Institutions.Add(new Institution { Id = id, DisplayName = id.Value == "demo" ? "Demo Shinkin Bank" : id.Value, CreatedAt = time.GetUtcNow() });
+            }
+        }
+
+        try
+        {
+            await db.SaveChangesAsync(cancellation);
+        }
+        catch (DbUpdateException race) when (StoreErrors.IsLostRace(race))
+        {
+            // Another replica starting at the same time has set them up.
+        }
+    }
+}
+
+/// <summary>The service does not start; the message says what to do.</summary>
+internal sealed class StartRefusedException(string message) : Exception(message);

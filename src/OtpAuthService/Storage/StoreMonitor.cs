@@ -1,0 +1,69 @@
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Options;
+using OtpAuthService.Telemetry;
+
+namespace OtpAuthService.Storage;
+
+/// <summary>
+/// Asks the database for its clock every second, faster while something is wrong: finds an outage before customers do, and its end
+/// without a restart. A clock that differs from the database's decides on wrong time steps, so it counts as an outage (promise P3).
+/// </summary>
+internal sealed class StoreMonitor(
+    StoreSet stores, StoreAvailability availability, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<StoreMonitor> log)
+    : BackgroundService
+{
+    private static readonly TimeSpan CalmPause = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan TroubledPause = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan ProbeDeadline = TimeSpan.FromMilliseconds(900);
+
+    /// <summary>One probe; also the last step of the start.</summary>
+    public async Task ProbeAsync(CancellationToken cancellation)
+    {
+        if (await FindProblemAsync(cancellation) is { } problem)
+        {
+            if (availability.ReportProblem(problem))
+            {
+                log.StoreProblem(problem);
+            }
+        }
+        else if (availability.ReportWell())
+        {
+            log.StoreWell(stores.Name);
+        }
+    }
+
+    // Real time, not TimeProvider: it paces probes and decides nothing, and a test that moves the clock must not stop them.
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            await ProbeAsync(stoppingToken);
+            await Task.Delay(availability.Problem is null ? CalmPause : TroubledPause, stoppingToken);
+        }
+    }
+
+    private async Task<string?> FindProblemAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            deadline.CancelAfter(ProbeDeadline);
+            var theirs = await stores.ReadClockAsync(deadline.Token).WaitAsync(ProbeDeadline, cancellation);
+            var offset = theirs is { } clock ? (time.GetUtcNow() - clock).Duration() : TimeSpan.Zero;
+            return offset <= options.Value.MaxClockOffset
+                ? null
+                : $"this machine's clock and the database's differ by {offset.TotalSeconds:F0} s: set both by NTP";
+        }
+        catch (Exception failure) when (StoreErrors.IsOutage(failure) && !cancellation.IsCancellationRequested)
+        {
+            return $"the database cannot be reached: {failure.Message}";
+        }
+    }
+}
+
+/// <summary>Ready while the database can decide.</summary>
+internal sealed class StoreHealthCheck(StoreAvailability availability) : IHealthCheck
+{
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+        Task.FromResult(availability.Problem is { } problem ? HealthCheckResult.Unhealthy(problem) : HealthCheckResult.Healthy());
+}

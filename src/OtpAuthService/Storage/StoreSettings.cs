@@ -1,0 +1,52 @@
+using Microsoft.Extensions.Options;
+using OtpAuthService.Telemetry;
+using OtpAuthService.Verification;
+using StackExchange.Redis;
+
+namespace OtpAuthService.Storage;
+
+/// <summary>Chooses the stores: PostgreSQL and Redis where their connection strings are set, else the embedded default.</summary>
+internal static class StoreSettings
+{
+    private const string PostgresName = "Postgres";
+    private const string RedisName = "Redis";
+
+    /// <summary>No PostgreSQL is set: a SQLite file and an in-process replay cache, for trying out.</summary>
+    public static bool IsEmbedded(this IConfiguration configuration) => string.IsNullOrEmpty(configuration.GetConnectionString(PostgresName));
+
+    public static IServiceCollection AddStores(this IServiceCollection services, IConfiguration configuration)
+    {
+        services
+            .AddSingleton(provider => configuration.IsEmbedded()
+                ? StoreSet.Sqlite(provider.GetRequiredService<IOptions<OtpAuthOptions>>().Value.DatabaseFile)
+                : StoreSet.Postgres(configuration.GetConnectionString(PostgresName)!))
+            .AddSingleton<StoreAvailability>()
+            .AddSingleton<OtpStore>()
+            .AddSingleton<StoreMonitor>()
+            .AddHostedService(provider => provider.GetRequiredService<StoreMonitor>());
+        services.AddHealthChecks().AddCheck<StoreHealthCheck>("store");
+
+        if (configuration.GetConnectionString(RedisName) is { Length: > 0 } redis)
+        {
+            services.AddSingleton<IReplayCache>(provider => new RedisReplayCache(
+                Connect(redis), provider.GetRequiredService<Instruments>(), provider.GetRequiredService<ILogger<RedisReplayCache>>()));
+        }
+        else
+        {
+            services.AddSingleton<IReplayCache, InProcessReplayCache>();
+        }
+
+        return services;
+    }
+
+    /// <summary>Starts without Redis too, and fails a call at once while Redis is gone instead of lining it up.</summary>
+    private static ConnectionMultiplexer Connect(string connectionString)
+    {
+        var settings = ConfigurationOptions.Parse(connectionString);
+        settings.AbortOnConnectFail = false;
+        settings.BacklogPolicy = BacklogPolicy.FailFast;
+        settings.ConnectTimeout = 1000;
+        settings.ClientName = "otp-auth-service";
+        return ConnectionMultiplexer.Connect(settings);
+    }
+}

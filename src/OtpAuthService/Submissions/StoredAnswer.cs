@@ -1,0 +1,53 @@
+namespace OtpAuthService.Submissions;
+
+/// <summary>The answer of a submission, kept so that a retry gets it again. The primary key is what lets only one delivery decide.</summary>
+internal sealed class StoredAnswer
+{
+    /// <summary>How long a retry gets the first answer; after that the request id is free again.</summary>
+    public static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(120);
+
+    public required string CallerId { get; init; }
+
+    public required string RequestId { get; init; }
+
+    public required byte[] Fingerprint { get; init; }
+
+    public required Outcome Outcome { get; init; }
+
+    public required Decision Decision { get; init; }
+
+    public required TimeSpan? RetryAfter { get; init; }
+
+    public required int? AttemptsLeft { get; init; }
+
+    public required long? CredentialRef { get; init; }
+
+    public required int? Imported { get; init; }
+
+    public required DateTimeOffset DecidedAt { get; init; }
+
+    public static StoredAnswer Of(Submission submission, Verdict verdict, DateTimeOffset now) => new()
+    {
+        CallerId = submission.Caller.Id,
+        RequestId = submission.RequestId,
+        Fingerprint = submission.Fingerprint,
+        Outcome = verdict.Outcome,
+        Decision = verdict.Decision,
+        RetryAfter = verdict.RetryAfter,
+        AttemptsLeft = verdict.AttemptsLeft,
+        CredentialRef = verdict.CredentialRef,
+        Imported = verdict.Imported,
+        DecidedAt = now,
+    };
+
+    public Answer Repeat() => new(
+        new Verdict(Outcome, Decision)
+        {
+            RetryAfter = RetryAfter,
+            AttemptsLeft = AttemptsLeft,
+            CredentialRef = CredentialRef,
+            Imported = Imported,
+        },
+        DecidedAt,
+        Repeated: true);
+}

@@ -1,0 +1,63 @@
+using System.Security.Cryptography;
+using System.Text;
+using Google.Protobuf;
+using OtpAuthService.Bindings;
+using OtpAuthService.Callers;
+using OtpAuthService.Credentials;
+using OtpAuthService.Institutions;
+
+namespace OtpAuthService.Submissions;
+
+/// <summary>
+/// One submission of a customer or operator: it may be delivered many times under its request id, and is decided once (promise P4).
+/// </summary>
+/// <param name="Caller">Who delivers it; request ids are unique per caller.</param>
+/// <param name="RequestId">Made by the caller once per submission.</param>
+/// <param name="Rpc">Which act, as the proto names it.</param>
+/// <param name="Institution">For whom it is decided.</param>
+/// <param name="Fingerprint">Keyed digest of the whole request: tells a retry from other content under the same id.</param>
+/// <param name="Contractor">Whose binding it is about; null for acts on credentials alone.</param>
+/// <param name="Channel">How the contractor reaches the bank; unset for operators' acts.</param>
+/// <param name="Purpose">What the OTP approves; unset for everything but Verify.</param>
+internal sealed record Submission(
+    Caller Caller,
+    string RequestId,
+    string Rpc,
+    InstitutionId Institution,
+    byte[] Fingerprint,
+    ContractorId? Contractor = null,
+    Channel Channel = Channel.Unspecified,
+    Purpose Purpose = Purpose.Unspecified);
+
+/// <summary>
+/// Makes fingerprints. They are keyed, because a request holds an OTP and the digest of six digits without a key can be undone by
+/// trying them all (promise P7). The key comes from the KEK, so that every replica makes the same fingerprint.
+/// </summary>
+internal sealed class Fingerprints(Kek kek)
+{
+    private readonly byte[] key = kek.Derive("otpauth.v1 request fingerprint");
+
+    public byte[] Of(string rpc, IMessage request)
+    {
+        var content = request.ToByteArray();
+        try
+        {
+            using var hmac = Begin(rpc);
+            hmac.AppendData(content);
+            return hmac.GetHashAndReset();
+        }
+        finally
+        {
+            CryptographicOperations.ZeroMemory(content);
+        }
+    }
+
+    /// <summary>For a request that arrives in pieces.</summary>
+    public IncrementalHash Begin(string rpc)
+    {
+        var hmac = IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, key);
+        hmac.AppendData(Encoding.UTF8.GetBytes(rpc));
+        hmac.AppendData([0]);
+        return hmac;
+    }
+}

@@ -1,0 +1,41 @@
+namespace OtpAuthService.Telemetry;
+
+/// <summary>Every message the service logs. None takes a request, an OTP, a key or a contractor id.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(1, LogLevel.Error, "Call {Method} failed by a fault of the service")]
+    public static partial void CallFailed(this ILogger log, string method, Exception failure);
+
+    [LoggerMessage(2, LogLevel.Error, "The database does not answer; calls are refused until it does")]
+    public static partial void StoreLost(this ILogger log, Exception failure);
+
+    [LoggerMessage(3, LogLevel.Error, "Not deciding: {Problem}")]
+    public static partial void StoreProblem(this ILogger log, string problem);
+
+    [LoggerMessage(4, LogLevel.Information, "Deciding on {Store}")]
+    public static partial void StoreWell(this ILogger log, string store);
+
+    [LoggerMessage(5, LogLevel.Debug, "A write lost a race and is run again (run {Run}): {Reason}")]
+    public static partial void WriteRunAgain(this ILogger log, int run, string reason);
+
+    [LoggerMessage(6, LogLevel.Warning, "Old answers were not swept: {Reason}")]
+    public static partial void SweepPostponed(this ILogger log, string reason);
+
+    [LoggerMessage(7, LogLevel.Warning, "Redis is left out for now, the database decides alone: {Reason}")]
+    public static partial void ReplayCacheLost(this ILogger log, string reason);
+
+    [LoggerMessage(8, LogLevel.Information, "Redis is asked again")]
+    public static partial void ReplayCacheBack(this ILogger log);
+
+    [LoggerMessage(9, LogLevel.Warning, "Embedded default for trying out: SQLite file and KEK under {Folder}, plaintext gRPC, loopback only. For production set ConnectionStrings__Postgres")]
+    public static partial void Embedded(this ILogger log, string folder);
+
+    [LoggerMessage(10, LogLevel.Warning, "Whoever connects over loopback is the caller 'local' with the roles {Roles}; for trying out and tests only")]
+    public static partial void LocalCaller(this ILogger log, string roles);
+
+    [LoggerMessage(11, LogLevel.Information, "Schema brought up to date: {Count} migrations applied")]
+    public static partial void Migrated(this ILogger log, int count);
+
+    [LoggerMessage(12, LogLevel.Warning, "The schema has a migration that this version does not know: {Migration}")]
+    public static partial void SchemaNewer(this ILogger log, string migration);
+}

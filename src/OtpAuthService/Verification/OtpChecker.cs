@@ -1,0 +1,105 @@
+using OtpAuthService.Bindings;
+using OtpAuthService.Credentials;
+using OtpAuthService.Institutions;
+using OtpAuthService.Submissions;
+
+namespace OtpAuthService.Verification;
+
+/// <summary>What every act that takes an OTP does with it: match, ask the replay cache, settle in the database, tell the replay cache.</summary>
+internal sealed class OtpChecker(KeyWrapping wrapping, IReplayCache replays, TimeProvider time)
+{
+    /// <summary>Matches the OTP over the whole acceptance window, and asks whether the step is known to be used.</summary>
+    public async Task<CheckedOtp> CheckAsync(Credential credential, Institution institution, Otp otp)
+    {
+        if (otp.Length != credential.Digits)
+        {
+            return new CheckedOtp(credential, FitsCredential: false, Step: null, KnownUsed: false);
+        }
+
+        var step = Match(credential, AcceptanceWindow.Of(credential, institution, time.GetUtcNow()), otp);
+        var knownUsed = step is { } matched && await replays.IsUsedAsync(credential.Id, matched);
+        return new CheckedOtp(credential, FitsCredential: true, step, knownUsed);
+    }
+
+    /// <summary>
+    /// Settles a checked OTP in the transaction of its act: claims its step, or counts the failure. The contractor's turn is held and
+    /// the contractor is not locked.
+    /// </summary>
+    /// <returns>Accepted, or why not; null where binding or credential have changed since they were read.</returns>
+    /// <exception cref="InvalidRequestException">The OTP has not as many digits as the credential shows; not counted.</exception>
+    public static async Task<Verdict?> SettleAsync(DecisionScope scope, Contractor contractor, CheckedOtp otp, long? binding)
+    {
+        if (!otp.FitsCredential)
+        {
+            throw new InvalidRequestException("otp", $"must have {otp.Credential.Digits} digits, as this credential shows");
+        }
+
+        if (otp.Step is not { } step)
+        {
+            return Miss(scope, contractor, Outcome.Mismatch) with { CredentialRef = otp.Credential.Id };
+        }
+
+        var claim = otp.KnownUsed
+            ? Claim.AlreadyUsed
+            : await TimeStepLedger.ClaimAsync(scope, new(contractor.InstitutionId, contractor.ContractorId), otp.Credential, step, binding);
+        switch (claim)
+        {
+            case Claim.Granted:
+                contractor.ClearFailures();
+                return Verdict.Accepted with { CredentialRef = otp.Credential.Id, TimeStep = step, AttemptsLeft = contractor.AttemptsLeft };
+            case Claim.AlreadyUsed:
+                var next = step.Plus(1).Start(otp.Credential.PeriodSeconds) - scope.Now;
+                return Verdict.Deny(Outcome.AlreadyUsed) with
+                {
+                    CredentialRef = otp.Credential.Id,
+                    AttemptsLeft = contractor.AttemptsLeft,
+                    RetryAfter = next > TimeSpan.Zero ? next : null,
+                };
+            case Claim.Unusable:
+                return Verdict.Deny(Outcome.CredentialUnusable) with { CredentialRef = otp.Credential.Id };
+            case Claim.OutOfDate:
+                return null;
+            default:
+                throw new InvalidOperationException($"Claim {claim} is not known.");
+        }
+    }
+
+    /// <summary>Counts a failed proof.</summary>
+    public static Verdict Miss(DecisionScope scope, Contractor contractor, Outcome outcome)
+    {
+        contractor.CountFailure(scope.Now);
+        return Verdict.Deny(outcome) with
+        {
+            AttemptsLeft = contractor.LockoutAt(scope.Now) is null ? contractor.AttemptsLeft : 0,
+            RetryAfter = contractor.LockoutAt(scope.Now)?.Until - scope.Now,
+        };
+    }
+
+    /// <summary>The refusal of an act while the contractor is locked: nothing is evaluated or claimed.</summary>
+    public static Verdict? RefuseIfLocked(DecisionScope scope, Contractor contractor) =>
+        contractor.LockoutAt(scope.Now) is { } lockout
+            ? Verdict.Deny(Outcome.LockedOut) with { AttemptsLeft = 0, RetryAfter = lockout.Until - scope.Now }
+            : null;
+
+    /// <summary>Tells the replay cache what was claimed; after the commit, and not waited for.</summary>
+    public void Remember(Answer answer, CheckedOtp otp, Institution institution)
+    {
+        if (answer is { Repeated: false, Verdict.TimeStep: { } step })
+        {
+            replays.Remember(otp.Credential.Id, step, AcceptanceWindow.Lifetime(otp.Credential, institution));
+        }
+    }
+
+    private TimeStep? Match(Credential credential, AcceptanceWindow window, Otp otp)
+    {
+        using var key = wrapping.Unwrap(credential);
+        return TotpMatcher.Match(key.Buffer, credential.Algorithm, otp, window.First, window.Last);
+    }
+}
+
+/// <summary>An OTP held against a credential, before anything is decided.</summary>
+/// <param name="Credential">The credential as it was read.</param>
+/// <param name="FitsCredential">False where the number of digits is not the credential's.</param>
+/// <param name="Step">The step it belongs to, or null.</param>
+/// <param name="KnownUsed">The replay cache says that the step is used.</param>
+internal sealed record CheckedOtp(Credential Credential, bool FitsCredential, TimeStep? Step, bool KnownUsed);
