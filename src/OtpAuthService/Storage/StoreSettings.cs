@@ -1,5 +1,4 @@
 using Microsoft.Extensions.Options;
-using OtpAuthService.Telemetry;
 using OtpAuthService.Verification;
 using StackExchange.Redis;
 
@@ -28,8 +27,8 @@ internal static class StoreSettings
 
         if (configuration.GetConnectionString(RedisName) is { Length: > 0 } redis)
         {
-            services.AddSingleton<IReplayCache>(provider => new RedisReplayCache(
-                Connect(redis), provider.GetRequiredService<Instruments>(), provider.GetRequiredService<ILogger<RedisReplayCache>>()));
+            services.AddSingleton<IConnectionMultiplexer>(_ => Connect(redis));
+            services.AddSingleton<IReplayCache, RedisReplayCache>();
         }
         else
         {

@@ -1,3 +1,5 @@
+using OtpAuthService.Credentials;
+
 namespace OtpAuthService.Verification;
 
 /// <summary>
@@ -7,9 +9,9 @@ namespace OtpAuthService.Verification;
 internal interface IReplayCache
 {
     /// <returns>True where <paramref name="step"/> or a later one is known to be used; false where it is not known.</returns>
-    ValueTask<bool> IsUsedAsync(long credential, TimeStep step);
+    ValueTask<bool> IsUsedAsync(Credential credential, TimeStep step);
 
     /// <summary>Tells what was claimed, after its commit; best effort, never fails.</summary>
     /// <param name="lifetime">How long an OTP of the step could still be submitted within the window.</param>
-    void Remember(long credential, TimeStep step, TimeSpan lifetime);
+    void Remember(Credential credential, TimeStep step, TimeSpan lifetime);
 }

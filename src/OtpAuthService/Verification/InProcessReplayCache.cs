@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using OtpAuthService.Credentials;
 
 namespace OtpAuthService.Verification;
 
@@ -10,10 +11,10 @@ internal sealed class InProcessReplayCache(TimeProvider time) : IReplayCache
 
     private readonly ConcurrentDictionary<long, Entry> used = new();
 
-    public ValueTask<bool> IsUsedAsync(long credential, TimeStep step) =>
-        ValueTask.FromResult(used.TryGetValue(credential, out var entry) && entry.Until > time.GetUtcNow() && entry.Step >= step);
+    public ValueTask<bool> IsUsedAsync(Credential credential, TimeStep step) =>
+        ValueTask.FromResult(used.TryGetValue(credential.Id, out var entry) && entry.Until > time.GetUtcNow() && entry.Step >= step);
 
-    public void Remember(long credential, TimeStep step, TimeSpan lifetime)
+    public void Remember(Credential credential, TimeStep step, TimeSpan lifetime)
     {
         var now = time.GetUtcNow();
         if (used.Count >= MaxEntries)
@@ -22,7 +23,7 @@ internal sealed class InProcessReplayCache(TimeProvider time) : IReplayCache
         }
 
         var entry = new Entry(step, now + lifetime);
-        used.AddOrUpdate(credential, static (_, e) => e, static (_, old, e) => e.Step > old.Step ? e : old, entry);
+        used.AddOrUpdate(credential.Id, static (_, e) => e, static (_, old, e) => e.Step > old.Step ? e : old, entry);
     }
 
     /// <summary>Drops what has expired, or everything where nothing has: an empty cache costs a question to the database each.</summary>

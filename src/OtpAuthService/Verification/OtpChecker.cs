@@ -17,7 +17,7 @@ internal sealed class OtpChecker(KeyWrapping wrapping, IReplayCache replays, Tim
         }
 
         var step = Match(credential, AcceptanceWindow.Of(credential, institution, time.GetUtcNow()), otp);
-        var knownUsed = step is { } matched && await replays.IsUsedAsync(credential.Id, matched);
+        var knownUsed = step is { } matched && await replays.IsUsedAsync(credential, matched);
         return new CheckedOtp(credential, FitsCredential: true, step, knownUsed);
     }
 
@@ -86,7 +86,7 @@ internal sealed class OtpChecker(KeyWrapping wrapping, IReplayCache replays, Tim
     {
         if (answer is { Repeated: false, Verdict.TimeStep: { } step })
         {
-            replays.Remember(otp.Credential.Id, step, AcceptanceWindow.Lifetime(otp.Credential, institution));
+            replays.Remember(otp.Credential, step, AcceptanceWindow.Lifetime(otp.Credential, institution));
         }
     }
 

@@ -1,3 +1,6 @@
+using System.Security.Cryptography;
+using System.Text;
+using OtpAuthService.Credentials;
 using OtpAuthService.Telemetry;
 using Polly;
 using Polly.CircuitBreaker;
@@ -6,10 +9,11 @@ using StackExchange.Redis;
 namespace OtpAuthService.Verification;
 
 /// <summary>
-/// The replay cache shared by all replicas. Key <c>otp:{credential row}:used</c>, value the highest used time step. One key per
-/// credential, its hash tag in braces, so that whatever is added for a credential shares its slot in a Cluster.
+/// The replay cache shared by all replicas. Key <c>otp:{digest}:used</c>, value the highest used time step. The digest is keyed, so that
+/// Redis holds no credential id (promise P7); its braces are the hash tag that keeps whatever is added for a credential in one slot of a
+/// Cluster.
 /// </summary>
-internal sealed class RedisReplayCache : IReplayCache, IDisposable
+internal sealed class RedisReplayCache : IReplayCache
 {
     /// <summary>A slow Redis may cost a call this much before it is answered without Redis.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(20);
@@ -24,12 +28,14 @@ internal sealed class RedisReplayCache : IReplayCache, IDisposable
         """;
 
     private readonly IConnectionMultiplexer redis;
+    private readonly byte[] digestKey;
     private readonly ResiliencePipeline pipeline;
     private readonly CircuitBreakerStateProvider breaker = new();
 
-    public RedisReplayCache(IConnectionMultiplexer redis, Instruments instruments, ILogger<RedisReplayCache> log)
+    public RedisReplayCache(IConnectionMultiplexer redis, Kek kek, Instruments instruments, ILogger<RedisReplayCache> log)
     {
         this.redis = redis;
+        digestKey = kek.Derive("otpauth.v1 replay cache key");
         pipeline = new ResiliencePipelineBuilder()
             .AddCircuitBreaker(new CircuitBreakerStrategyOptions
             {
@@ -55,7 +61,7 @@ internal sealed class RedisReplayCache : IReplayCache, IDisposable
             .Build();
     }
 
-    public async ValueTask<bool> IsUsedAsync(long credential, TimeStep step)
+    public async ValueTask<bool> IsUsedAsync(Credential credential, TimeStep step)
     {
         try
         {
@@ -69,7 +75,7 @@ internal sealed class RedisReplayCache : IReplayCache, IDisposable
         }
     }
 
-    public void Remember(long credential, TimeStep step, TimeSpan lifetime)
+    public void Remember(Credential credential, TimeStep step, TimeSpan lifetime)
     {
         if (breaker.CircuitState == CircuitState.Open)
         {
@@ -88,9 +94,13 @@ internal sealed class RedisReplayCache : IReplayCache, IDisposable
         }
     }
 
-    public void Dispose() => redis.Dispose();
+    private RedisKey Key(Credential credential)
+    {
+        Span<byte> digest = stackalloc byte[HMACSHA256.HashSizeInBytes];
+        HMACSHA256.HashData(digestKey, Encoding.ASCII.GetBytes(credential.CredentialId.Value), digest);
+        return $"otp:{{{Convert.ToHexStringLower(digest[..16])}}}:used";
+    }
 
-    private static RedisKey Key(long credential) => $"otp:{{{credential}}}:used";
 
     private static bool IsExpected(Exception error) => error is RedisException or TimeoutException or BrokenCircuitException or ObjectDisposedException;
 }

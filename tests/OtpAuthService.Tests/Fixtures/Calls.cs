@@ -1,0 +1,88 @@
+using Grpc.Core;
+using OtpAuthService.V1;
+
+namespace OtpAuthService.Tests.Fixtures;
+
+/// <summary>Calls as a front end makes them, with defaults for what a test does not care about.</summary>
+internal static class Calls
+{
+    private static int contractors;
+
+    public static string NewRequestId() => Guid.NewGuid().ToString("N");
+
+    public static string NewContractor() => $"C-{Interlocked.Increment(ref contractors):D6}";
+
+    public static async Task<SoftToken> IssueAsync(
+        this OtpOperations.OtpOperationsClient operations, int digits = 6, int period = 30, Algorithm algorithm = Algorithm.Sha1)
+    {
+        var issued = await operations.IssueCredentialAsync(new IssueCredentialRequest
+        {
+            RequestId = NewRequestId(),
+            InstitutionId = "demo",
+            Digits = digits,
+            PeriodSeconds = period,
+            Algorithm = algorithm,
+        });
+        return new SoftToken(issued.CredentialId, issued.OtpauthUri);
+    }
+
+    public static AsyncUnaryCall<RegisterResponse> RegisterAsync(
+        this OtpAuth.OtpAuthClient auth, string contractor, string credential, string otp, string? requestId = null, string institution = "demo") =>
+        auth.RegisterAsync(new RegisterRequest
+        {
+            RequestId = requestId ?? NewRequestId(),
+            InstitutionId = institution,
+            ContractorId = contractor,
+            Channel = Channel.PcBrowser,
+            CredentialId = credential,
+            Otp = otp,
+        });
+
+    public static AsyncUnaryCall<VerifyResponse> VerifyAsync(
+        this OtpAuth.OtpAuthClient auth,
+        string contractor,
+        string otp,
+        string? requestId = null,
+        string institution = "demo",
+        Purpose purpose = Purpose.Login,
+        Channel channel = Channel.PcBrowser) =>
+        auth.VerifyAsync(new VerifyRequest
+        {
+            RequestId = requestId ?? NewRequestId(),
+            InstitutionId = institution,
+            ContractorId = contractor,
+            Channel = channel,
+            Purpose = purpose,
+            Otp = otp,
+        });
+
+    public static AsyncUnaryCall<SuspendResponse> SuspendAsync(
+        this OtpAuth.OtpAuthClient auth, string contractor, string otp, string? requestId = null, string institution = "demo") =>
+        auth.SuspendAsync(new SuspendRequest
+        {
+            RequestId = requestId ?? NewRequestId(),
+            InstitutionId = institution,
+            ContractorId = contractor,
+            Channel = Channel.PcBrowser,
+            Otp = otp,
+        });
+
+    public static AsyncUnaryCall<GetRequirementResponse> RequirementAsync(
+        this OtpAuth.OtpAuthClient auth, string contractor, Channel channel = Channel.PcBrowser, string institution = "demo") =>
+        auth.GetRequirementAsync(new GetRequirementRequest { InstitutionId = institution, ContractorId = contractor, Channel = channel });
+
+    public static AsyncUnaryCall<GetBindingResponse> BindingAsync(
+        this OtpOperations.OtpOperationsClient operations, string contractor, string institution = "demo") =>
+        operations.GetBindingAsync(new GetBindingRequest { InstitutionId = institution, ContractorId = contractor });
+
+    /// <summary>A contractor with an active binding, registered with the OTP of the step before the current one.</summary>
+    public static async Task<(string Contractor, SoftToken Token)> RegisteredAsync(
+        this OtpService service, string institution = "demo", int digits = 6, int period = 30, Algorithm algorithm = Algorithm.Sha1)
+    {
+        var token = await service.Operations.IssueAsync(digits, period, algorithm);
+        var contractor = NewContractor();
+        var answer = await service.Auth.RegisterAsync(contractor, token.CredentialId, token.At(service.Clock.GetUtcNow(), -1), institution: institution);
+        Assert.That(answer.Outcome, Is.EqualTo(Outcome.Accepted), "registering for a test");
+        return (contractor, token);
+    }
+}

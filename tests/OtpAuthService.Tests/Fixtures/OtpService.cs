@@ -1,0 +1,97 @@
+using Grpc.Net.Client;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
+using OtpAuthService.V1;
+
+namespace OtpAuthService.Tests.Fixtures;
+
+/// <summary>The real service on a real port, in this process so that the test owns its clock.</summary>
+internal sealed class OtpService : IAsyncDisposable
+{
+    private readonly WebApplication app;
+    private readonly StoresUnderTest stores;
+    private readonly bool ownsStores;
+    private readonly GrpcChannel channel;
+
+    private OtpService(WebApplication app, StoresUnderTest stores, bool ownsStores, FakeTimeProvider clock, ErrorLog errors)
+    {
+        this.app = app;
+        this.stores = stores;
+        this.ownsStores = ownsStores;
+        Clock = clock;
+        Errors = errors;
+        Address = app.Urls.First();
+        ManagementAddress = app.Urls.Last();
+        channel = GrpcChannel.ForAddress(Address);
+        Auth = new OtpAuth.OtpAuthClient(channel);
+        Operations = new OtpOperations.OtpOperationsClient(channel);
+    }
+
+    public FakeTimeProvider Clock { get; }
+
+    public ErrorLog Errors { get; }
+
+    public string Address { get; }
+
+    public string ManagementAddress { get; }
+
+    public GrpcChannel Channel => channel;
+
+    public OtpAuth.OtpAuthClient Auth { get; }
+
+    public OtpOperations.OtpOperationsClient Operations { get; }
+
+    public StoresUnderTest Stores => stores;
+
+    public IServiceProvider Services => app.Services;
+
+    public static async Task<OtpService> StartAsync(StoreKind kind, params string[] settings) =>
+        await StartAsync(await StoresUnderTest.CreateAsync(kind), ownsStores: true, clock: null, settings);
+
+    /// <summary>Another replica on the same stores; it has the clock it is given.</summary>
+    public static Task<OtpService> StartAsync(StoresUnderTest stores, FakeTimeProvider? clock = null, params string[] settings) =>
+        StartAsync(stores, ownsStores: false, clock, settings);
+
+    public async ValueTask DisposeAsync()
+    {
+        channel.Dispose();
+        await app.DisposeAsync();
+        if (ownsStores)
+        {
+            stores.Dispose();
+        }
+    }
+
+    private static async Task<OtpService> StartAsync(StoresUnderTest stores, bool ownsStores, FakeTimeProvider? clock, string[] settings)
+    {
+        // Five seconds into a step, so that a test knows when the next one begins.
+        var now = TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
+        clock ??= new FakeTimeProvider(DateTimeOffset.FromUnixTimeSeconds((now / 60 * 60) + 5));
+        var errors = new ErrorLog();
+        var app = Server.Build(
+            [.. CommonSettings(stores), "--OtpAuth:MaxClockOffset=1.00:00:00", .. settings],
+            builder =>
+            {
+                builder.Services.AddSingleton<TimeProvider>(clock);
+                builder.Logging.ClearProviders();
+                builder.Logging.AddProvider(errors);
+            });
+        await Server.PrepareAsync(app, TextWriter.Null);
+        await app.StartAsync();
+        return new OtpService(app, stores, ownsStores, clock, errors);
+    }
+
+    /// <summary>Settings of a service under test, also of one in another process.</summary>
+    public static IEnumerable<string> CommonSettings(StoresUnderTest stores) =>
+    [
+        .. stores.Settings.Select(setting => $"--{setting.Key}={setting.Value}"),
+        "--environment=Development",
+        "--Kestrel:Endpoints:Grpc:Url=http://127.0.0.1:0",
+        "--Kestrel:Endpoints:Management:Url=http://127.0.0.1:0",
+        "--OtpAuth:LocalCaller:Enabled=true",
+        "--OtpAuth:LocalCaller:Institutions:0=demo",
+        "--OtpAuth:LocalCaller:Institutions:1=minato",
+    ];
+}

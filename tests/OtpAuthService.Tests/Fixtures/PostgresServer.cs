@@ -1,0 +1,125 @@
+using Npgsql;
+
+namespace OtpAuthService.Tests.Fixtures;
+
+/// <summary>Debian's PostgreSQL, fsync on, on a free loopback port, in a temporary folder of its own.</summary>
+internal sealed class PostgresServer : IAsyncDisposable
+{
+    private readonly string folder;
+    private readonly int port;
+    private ChildProcess? server;
+
+    private PostgresServer(string folder, int port)
+    {
+        this.folder = folder;
+        this.port = port;
+    }
+
+    public static async Task<PostgresServer> StartNewAsync()
+    {
+        var folder = Directory.CreateTempSubdirectory("otpauth-pg-").FullName;
+        if (Environment.IsPrivilegedProcess)
+        {
+            await ChildProcess.RunAsync("chown", ["postgres:postgres", folder]);
+        }
+
+        var postgres = new PostgresServer(folder, Loopback.FreePort());
+        var (program, prefix) = Command("initdb");
+        await ChildProcess.RunAsync(program, [.. prefix, "-D", postgres.Data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]);
+        await postgres.StartAsync();
+        return postgres;
+    }
+
+    private string Data => Path.Combine(folder, "data");
+
+    public async Task StartAsync()
+    {
+        var (program, prefix) = Command("postgres");
+        server = ChildProcess.Start(
+            program,
+            [
+                .. prefix, "-D", Data, "-p", $"{port}", "-k", folder, "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200",
+                "-c", "log_min_messages=fatal",
+            ]);
+        await Eventually.IsTrueAsync(AnswersAsync, "PostgreSQL answers");
+    }
+
+    /// <summary>An empty database.</summary>
+    public async Task<string> CreateDatabaseAsync()
+    {
+        var name = $"t{Guid.NewGuid():N}";
+        await ExecuteAsync(ConnectionString("postgres"), $"CREATE DATABASE {name}");
+        return ConnectionString(name);
+    }
+
+    public static async Task ExecuteAsync(string connectionString, string sql)
+    {
+        await using var source = NpgsqlDataSource.Create(connectionString);
+        await using var command = source.CreateCommand(sql);
+        await command.ExecuteNonQueryAsync();
+    }
+
+    /// <summary>Hangs: connections are taken, nothing is answered. Only the backends that clients talk to matter, so all are stopped.</summary>
+    public async Task HangAsync()
+    {
+        foreach (var process in await ProcessesAsync())
+        {
+            await ChildProcess.RunAsync("kill", ["-STOP", process]);
+        }
+    }
+
+    public async Task ContinueAsync()
+    {
+        foreach (var process in await ProcessesAsync())
+        {
+            await ChildProcess.RunAsync("kill", ["-CONT", process]);
+        }
+    }
+
+    /// <summary>As after a power cut: no checkpoint, no goodbye.</summary>
+    public async Task CrashAsync()
+    {
+        server!.Signal("QUIT");
+        await server.WaitForExitAsync();
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        server?.Signal("QUIT");
+        server?.Dispose();
+        Directory.Delete(folder, recursive: true);
+        return ValueTask.CompletedTask;
+    }
+
+    private async Task<IReadOnlyList<string>> ProcessesAsync()
+    {
+        var children = await ChildProcess.RunAsync("ps", ["-o", "pid=", "--ppid", $"{server!.Id}"]);
+        return [$"{server.Id}", .. children.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)];
+    }
+
+    private string ConnectionString(string database) =>
+        $"Host=127.0.0.1;Port={port};Username=postgres;Database={database};Pooling=true;Include Error Detail=false";
+
+    private async Task<bool> AnswersAsync()
+    {
+        try
+        {
+            await ExecuteAsync(ConnectionString("postgres") + ";Timeout=1", "SELECT 1");
+            return true;
+        }
+        catch (NpgsqlException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>PostgreSQL's programs refuse to run as root: then as the user that Debian's package makes, without a process in between.</summary>
+    private static (string Program, string[] Prefix) Command(string program)
+    {
+        var bin = Directory.GetDirectories("/usr/lib/postgresql").OrderBy(d => int.Parse(Path.GetFileName(d))).Last();
+        var path = Path.Combine(bin, "bin", program);
+        return Environment.IsPrivilegedProcess
+            ? ("setpriv", ["--reuid=postgres", "--regid=postgres", "--clear-groups", path])
+            : (path, []);
+    }
+}

@@ -1,0 +1,66 @@
+using StackExchange.Redis;
+
+namespace OtpAuthService.Tests.Fixtures;
+
+/// <summary>Debian's Redis on a free loopback port, in memory only.</summary>
+internal sealed class RedisServer : IAsyncDisposable
+{
+    private readonly int port = Loopback.FreePort();
+    private ChildProcess? server;
+
+    public static async Task<RedisServer> StartNewAsync()
+    {
+        var redis = new RedisServer();
+        await redis.StartAsync();
+        return redis;
+    }
+
+    public string ConnectionString => $"127.0.0.1:{port}";
+
+    public async Task StartAsync()
+    {
+        server = ChildProcess.Start("redis-server", ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        await Eventually.IsTrueAsync(AnswersAsync, "Redis answers");
+    }
+
+    public void Kill()
+    {
+        server!.Dispose();
+        server = null;
+    }
+
+    public void Hang() => server!.Signal("STOP");
+
+    public void Continue() => server!.Signal("CONT");
+
+    public async Task FlushAsync()
+    {
+        await using var redis = await ConnectionMultiplexer.ConnectAsync($"{ConnectionString},allowAdmin=true");
+        await redis.GetServers()[0].FlushAllDatabasesAsync();
+    }
+
+    public async Task<long> CountKeysAsync()
+    {
+        await using var redis = await ConnectionMultiplexer.ConnectAsync(ConnectionString);
+        return await redis.GetServers()[0].DatabaseSizeAsync();
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        server?.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    private async Task<bool> AnswersAsync()
+    {
+        try
+        {
+            await CountKeysAsync();
+            return true;
+        }
+        catch (RedisException)
+        {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,99 @@
+namespace OtpAuthService.Tests.Fixtures;
+
+/// <summary>The stores that every behaviour test runs on, from the same test body.</summary>
+public enum StoreKind
+{
+    /// <summary>The embedded default: a SQLite file and an in-process replay cache.</summary>
+    Sqlite,
+
+    /// <summary>PostgreSQL alone, with an in-process replay cache.</summary>
+    Postgres,
+
+    /// <summary>PostgreSQL with Redis in front.</summary>
+    PostgresRedis,
+}
+
+/// <summary>The servers that the whole run shares, started by whoever asks first and ended with the run.</summary>
+[SetUpFixture]
+public sealed class SharedServers
+{
+    private static readonly Lazy<Task<PostgresServer>> LazyPostgres = new(PostgresServer.StartNewAsync);
+    private static readonly Lazy<Task<RedisServer>> LazyRedis = new(RedisServer.StartNewAsync);
+
+    internal static Task<PostgresServer> Postgres => LazyPostgres.Value;
+
+    internal static Task<RedisServer> Redis => LazyRedis.Value;
+
+    [OneTimeTearDown]
+    public async Task StopAsync()
+    {
+        if (LazyPostgres.IsValueCreated)
+        {
+            await (await Postgres).DisposeAsync();
+        }
+
+        if (LazyRedis.IsValueCreated)
+        {
+            await (await Redis).DisposeAsync();
+        }
+    }
+}
+
+/// <summary>New, empty stores for one or more services: their settings, and where their files lie.</summary>
+internal sealed class StoresUnderTest : IDisposable
+{
+    private readonly string folder = Directory.CreateTempSubdirectory("otpauth-test-").FullName;
+
+    private StoresUnderTest(StoreKind kind) => Kind = kind;
+
+    public StoreKind Kind { get; }
+
+    /// <summary>Null on SQLite.</summary>
+    public string? PostgresConnectionString { get; private init; }
+
+    public string? RedisConnectionString { get; private init; }
+
+    public string DatabaseFile => Path.Combine(folder, "data", "otpauth.db");
+
+    /// <summary>Settings as a service takes them on its command line.</summary>
+    public IReadOnlyDictionary<string, string> Settings
+    {
+        get
+        {
+            var settings = new Dictionary<string, string> { ["OtpAuth:DataFolder"] = Path.Combine(folder, "data") };
+            if (PostgresConnectionString is not null)
+            {
+                settings["ConnectionStrings:Postgres"] = PostgresConnectionString;
+                settings["OtpAuth:KekFile"] = Path.Combine(folder, "kek");
+                settings["OtpAuth:MigrateOnStart"] = "true";
+            }
+
+            if (RedisConnectionString is not null)
+            {
+                settings["ConnectionStrings:Redis"] = RedisConnectionString;
+            }
+
+            return settings;
+        }
+    }
+
+    /// <param name="kind">Which stores.</param>
+    /// <param name="postgres">A server of the test's own, where it is going to be hurt; else the shared one.</param>
+    /// <param name="redis">Likewise.</param>
+    public static async Task<StoresUnderTest> CreateAsync(StoreKind kind, PostgresServer? postgres = null, RedisServer? redis = null)
+    {
+        var stores = new StoresUnderTest(kind)
+        {
+            PostgresConnectionString = kind == StoreKind.Sqlite ? null : await (postgres ?? await SharedServers.Postgres).CreateDatabaseAsync(),
+            RedisConnectionString = kind == StoreKind.PostgresRedis ? (redis ?? await SharedServers.Redis).ConnectionString : null,
+        };
+        Credentials.Kek.Create(Path.Combine(stores.folder, "kek"));
+        return stores;
+    }
+
+    public void Dispose()
+    {
+        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools();
+        Directory.Delete(folder, recursive: true);
+    }
+}
