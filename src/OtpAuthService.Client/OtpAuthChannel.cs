@@ -69,14 +69,13 @@ public sealed class OtpAuthChannel : IDisposable
         ArgumentNullException.ThrowIfNull(address);
         if (!Uri.TryCreate(address, UriKind.Absolute, out var uri) || (uri.Scheme != Uri.UriSchemeHttp && uri.Scheme != Uri.UriSchemeHttps))
         {
-            throw new ArgumentException($"'{address}' is not an address of the form https://host:port.", nameof(address));
+            throw new ArgumentException($"'{address}' is not an address of the form https://host:port.");
         }
 
         if (uri.Scheme == Uri.UriSchemeHttp && !IsLoopback(uri))
         {
             throw new ArgumentException(
-                $"Plaintext (http) is for a service on this machine only, and '{uri.Host}' is not a loopback address: use https.",
-                nameof(address));
+                $"Plaintext (http) is for a service on this machine only, and '{uri.Host}' is not a loopback address: use https.");
         }
 
         return uri;
