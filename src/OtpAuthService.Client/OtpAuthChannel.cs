@@ -1,4 +1,3 @@
-using System.Net;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
 using Grpc.Net.Client;
@@ -72,7 +71,7 @@ public sealed class OtpAuthChannel : IDisposable
             throw new ArgumentException($"'{address}' is not an address of the form https://host:port.");
         }
 
-        if (uri.Scheme == Uri.UriSchemeHttp && !IsLoopback(uri))
+        if (uri.Scheme == Uri.UriSchemeHttp && !uri.IsLoopback)
         {
             throw new ArgumentException(
                 $"Plaintext (http) is for a service on this machine only, and '{uri.Host}' is not a loopback address: use https.");
@@ -80,11 +79,6 @@ public sealed class OtpAuthChannel : IDisposable
 
         return uri;
     }
-
-    // Not Uri.IsLoopback: it also says yes to the host name "loopback", which DNS may send anywhere.
-    private static bool IsLoopback(Uri uri) =>
-        uri.IdnHost.Equals("localhost", StringComparison.OrdinalIgnoreCase)
-        || (IPAddress.TryParse(uri.IdnHost, out var ip) && IPAddress.IsLoopback(ip));
 
     // Every request that changes something carries its request_id, so that a second delivery gets the first answer. Only UNAVAILABLE is
     // tried again: every other status is an answer. At most 0.1 + 0.3 + 0.9 s of waiting, well inside the default deadline.
@@ -105,7 +99,7 @@ public sealed class OtpAuthChannel : IDisposable
                 },
             },
         },
-        // A service that is down is not asked four times as often: after 50 failures without successes between, retries stop.
+        // A service that is down is not asked four times as often: after 50 failed attempts without successes between, retries stop.
         RetryThrottling = new RetryThrottlingPolicy { MaxTokens = 100, TokenRatio = 0.1 },
     };
 }
