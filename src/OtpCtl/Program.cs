@@ -1,1 +1,66 @@
-return 0;
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using System.Text;
+using OtpCtl.Commands.Demo;
+using Binding = OtpCtl.Commands.Binding;
+using Credential = OtpCtl.Commands.Credential;
+
+namespace OtpCtl;
+
+/// <summary>The map of the program: nouns, verbs and what all of them share.</summary>
+internal static class Program
+{
+    private static async Task<int> Main(string[] args)
+    {
+        Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
+        // No response files: an OTP or an ID that starts with '@' is not a file to read.
+        var parsed = Commands().Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        if (parsed.Action is ParseErrorAction)
+        {
+            return ReportUsage(parsed);
+        }
+
+        return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    }
+
+    private static RootCommand Commands()
+    {
+        var root = new RootCommand("Operates OtpAuthService: one-time passwords of a bank's contractors.")
+        {
+            new Command("credential", "OTP generators: issue, import, show.")
+            {
+                Credential.IssueCommand.Create(),
+                Credential.ImportCommand.Create(),
+                Credential.ShowCommand.Create(),
+            },
+            new Command("binding", "Which contractor uses which credential: register, verify, suspend, show.")
+            {
+                Binding.RegisterCommand.Create(),
+                Binding.VerifyCommand.Create(),
+                Binding.SuspendCommand.Create(),
+                Binding.ShowCommand.Create(),
+            },
+            DemoCommand.Create(),
+            GlobalOptions.Address,
+            GlobalOptions.Institution,
+            GlobalOptions.Json,
+        };
+        root.HelpName = "otpctl";
+        var help = root.Options.OfType<HelpOption>().Single();
+        help.Action = new HelpWithExitCodes((HelpAction)help.Action!);
+        return root;
+    }
+
+    private static int ReportUsage(ParseResult parsed)
+    {
+        var errors = parsed.InvocationConfiguration.Error;
+        foreach (var error in parsed.Errors)
+        {
+            errors.WriteLine($"otpctl: {error.Message}");
+        }
+
+        errors.WriteLine("Add --help to see what is expected.");
+        return ExitCode.Usage;
+    }
+}

@@ -1,0 +1,105 @@
+using Grpc.Core;
+using Grpc.Core.Interceptors;
+using Grpc.Net.Client;
+using Grpc.Net.Client.Configuration;
+using OtpAuthService.V1;
+
+namespace OtpAuthService.Client;
+
+/// <summary>
+/// A connection to OtpAuthService that follows the rules of its contract: a deadline on every unary call, and a retry exactly where
+/// one is safe. Create one per service and keep it; it is thread-safe, connects on first use and reconnects by itself.
+/// </summary>
+public sealed class OtpAuthChannel : IDisposable
+{
+    /// <summary>The deadline of a unary call whose caller set none, retries included: 3 s.</summary>
+    public static readonly TimeSpan DefaultDeadline = TimeSpan.FromSeconds(3);
+
+    private readonly GrpcChannel _channel;
+
+    private OtpAuthChannel(GrpcChannel channel)
+    {
+        _channel = channel;
+        CallInvoker = channel.Intercept(new DefaultDeadlineInterceptor(DefaultDeadline, TimeProvider.System));
+        OtpAuth = new OtpAuth.OtpAuthClient(CallInvoker);
+        Operations = new OtpOperations.OtpOperationsClient(CallInvoker);
+    }
+
+    /// <summary>What front ends and the mobile-IB gateway call.</summary>
+    public OtpAuth.OtpAuthClient OtpAuth { get; }
+
+    /// <summary>What operators and auditors call.</summary>
+    public OtpOperations.OtpOperationsClient Operations { get; }
+
+    /// <summary>For a generated client of another service at the same address, such as grpc.health.v1, under the same rules.</summary>
+    public CallInvoker CallInvoker { get; }
+
+    /// <summary>Makes the channel; nothing is sent before the first call.</summary>
+    /// <param name="address">
+    /// <c>https://host:port</c>, or <c>http://</c> for a service on this machine: the host has to be <c>localhost</c> or a loopback IP
+    /// address, because OTPs and credential keys must not cross a network in the clear.
+    /// </param>
+    /// <exception cref="ArgumentException">The address is neither.</exception>
+    public static OtpAuthChannel Create(string address)
+    {
+        var uri = ParseAddress(address);
+        var handler = new SocketsHttpHandler
+        {
+            // Finds a half-open connection while it is idle, not when a customer waits for a login.
+            KeepAlivePingDelay = TimeSpan.FromSeconds(20),
+            KeepAlivePingTimeout = TimeSpan.FromSeconds(5),
+            EnableMultipleHttp2Connections = true,
+            // A proxy named in the environment is for other hosts.
+            UseProxy = uri.Scheme == Uri.UriSchemeHttps,
+        };
+        return new OtpAuthChannel(GrpcChannel.ForAddress(uri, new GrpcChannelOptions
+        {
+            HttpHandler = handler,
+            DisposeHttpClient = true,
+            ServiceConfig = RetryUnavailable(),
+        }));
+    }
+
+    /// <summary>Closes the connections; calls that are under way are cancelled.</summary>
+    public void Dispose() => _channel.Dispose();
+
+    private static Uri ParseAddress(string address)
+    {
+        ArgumentNullException.ThrowIfNull(address);
+        if (!Uri.TryCreate(address, UriKind.Absolute, out var uri) || (uri.Scheme != Uri.UriSchemeHttp && uri.Scheme != Uri.UriSchemeHttps))
+        {
+            throw new ArgumentException($"'{address}' is not an address of the form https://host:port.");
+        }
+
+        if (uri.Scheme == Uri.UriSchemeHttp && !uri.IsLoopback)
+        {
+            throw new ArgumentException(
+                $"Plaintext (http) is for a service on this machine only, and '{uri.Host}' is not a loopback address: use https.");
+        }
+
+        return uri;
+    }
+
+    // Every request that changes something carries its request_id, so that a second delivery gets the first answer. Only UNAVAILABLE is
+    // tried again: every other status is an answer. At most 0.1 + 0.3 + 0.9 s of waiting, well inside the default deadline.
+    private static ServiceConfig RetryUnavailable() => new()
+    {
+        MethodConfigs =
+        {
+            new MethodConfig
+            {
+                Names = { MethodName.Default },
+                RetryPolicy = new RetryPolicy
+                {
+                    MaxAttempts = 4,
+                    InitialBackoff = TimeSpan.FromMilliseconds(100),
+                    BackoffMultiplier = 3,
+                    MaxBackoff = TimeSpan.FromSeconds(1),
+                    RetryableStatusCodes = { StatusCode.Unavailable },
+                },
+            },
+        },
+        // A service that is down is not asked four times as often: after 50 failed attempts without successes between, retries stop.
+        RetryThrottling = new RetryThrottlingPolicy { MaxTokens = 100, TokenRatio = 0.1 },
+    };
+}

@@ -1,0 +1,41 @@
+using System.CommandLine;
+using OtpAuthService.V1;
+
+namespace OtpCtl.Commands.Binding;
+
+internal static class RegisterCommand
+{
+    private static readonly Option<string> Credential = new("--credential")
+    {
+        Description = "The credential ID (トークンID), in any spelling.",
+        HelpName = "id",
+        Required = true,
+    };
+
+    public static Command Create()
+    {
+        var command = new Command("register", "利用登録: binds a credential to a contractor. The OTP is used up by it.")
+        {
+            ContractorOption.Option, Credential, ChannelOption.Option, SubmittedOtp.Option, ServiceCall.RequestIdOption,
+        };
+        command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => RegisterAsync(parsed, call), cancellation));
+        return command;
+    }
+
+    private static async Task<int> RegisterAsync(ParseResult parsed, ServiceCall call)
+    {
+        var answer = await call.Service.OtpAuth.RegisterAsync(
+            new()
+            {
+                RequestId = call.RequestId,
+                InstitutionId = call.Institution,
+                ContractorId = parsed.GetRequiredValue(ContractorOption.Option),
+                Channel = ChannelOption.Read(parsed),
+                CredentialId = parsed.GetRequiredValue(Credential),
+                Otp = SubmittedOtp.Read(parsed),
+            },
+            cancellationToken: call.Cancellation);
+        AnswerText.Write(parsed, answer);
+        return ExitCode.Of(answer.Decision);
+    }
+}

@@ -1,0 +1,25 @@
+using System.CommandLine;
+
+namespace OtpCtl.Commands.Binding;
+
+internal static class ShowCommand
+{
+    public static Command Create()
+    {
+        var command = new Command("show", "Shows a contractor's bindings, newest first, the count of wrong OTPs and a lockout.")
+        {
+            ContractorOption.Option,
+        };
+        command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => ShowAsync(parsed, call), cancellation));
+        return command;
+    }
+
+    private static async Task<int> ShowAsync(ParseResult parsed, ServiceCall call)
+    {
+        var answer = await call.Service.Operations.GetBindingAsync(
+            new() { InstitutionId = call.Institution, ContractorId = parsed.GetRequiredValue(ContractorOption.Option) },
+            cancellationToken: call.Cancellation);
+        AnswerText.Write(parsed, answer);
+        return ExitCode.Success;
+    }
+}

@@ -1,0 +1,132 @@
+using System.CommandLine;
+using System.Xml;
+using Google.Protobuf;
+using Grpc.Core;
+using OtpAuthService.V1;
+
+namespace OtpCtl.Commands.Credential;
+
+internal static class ImportCommand
+{
+    private const int ChunkBytes = 32 * 1024;
+
+    // Not the 3 s of other calls: a supplier's file may hold many thousand credentials.
+    private static readonly TimeSpan Deadline = TimeSpan.FromMinutes(5);
+
+    private static readonly Argument<FileInfo> File = new Argument<FileInfo>("FILE") { Description = "The supplier's file." }.AcceptExistingOnly();
+
+    private static readonly Option<string> Format = new Option<string>("--format")
+    {
+        Description = "The form of the file: PSKC is RFC 6030.",
+        DefaultValueFactory = _ => "pskc",
+    }.AcceptOnlyFromAmong("pskc");
+
+    private static readonly Option<string> Supplier = new("--supplier")
+    {
+        Description = "Who made the credentials. Default: the manufacturer named in the file.",
+        HelpName = "name",
+    };
+
+    private static readonly Option<FileInfo> KeyFile = new Option<FileInfo>("--key-file")
+    {
+        Description = "A file with the pre-shared key, in hex, that opens a file with encrypted keys.",
+        HelpName = "file",
+    }.AcceptExistingOnly();
+
+    private static readonly Option<bool> KeyStdin = new("--key-stdin")
+    {
+        Description = "Read that key, in hex, from stdin. On a terminal it is asked for, without echo, where the file needs one.",
+    };
+
+    public static Command Create()
+    {
+        var command = new Command("import", "Takes in a supplier's file of credentials, all or nothing.")
+        {
+            File, Format, Supplier, KeyFile, KeyStdin, ServiceCall.RequestIdOption,
+        };
+        command.Validators.Add(result =>
+        {
+            if (result.GetResult(KeyFile) is not null && result.GetValue(KeyStdin))
+            {
+                result.AddError("--key-file and --key-stdin exclude each other.");
+            }
+        });
+        command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => ImportAsync(parsed, call), cancellation));
+        return command;
+    }
+
+    private static async Task<int> ImportAsync(ParseResult parsed, ServiceCall call)
+    {
+        var file = await System.IO.File.ReadAllBytesAsync(parsed.GetRequiredValue(File).FullName, call.Cancellation);
+        var header = new ImportCredentialsHeader
+        {
+            RequestId = call.RequestId,
+            InstitutionId = call.Institution,
+            Format = ImportFormat.Pskc,
+            Supplier = parsed.GetValue(Supplier) ?? "",
+            PreSharedKey = ByteString.CopyFrom(ReadKey(parsed, file)),
+        };
+        using var upload = call.Service.Operations.ImportCredentials(
+            deadline: (TimeProvider.System.GetUtcNow() + Deadline).UtcDateTime, cancellationToken: call.Cancellation);
+        await SendAsync(upload.RequestStream, header, file);
+        AnswerText.Write(parsed, await upload.ResponseAsync);
+        return ExitCode.Success;
+    }
+
+    private static async Task SendAsync(IClientStreamWriter<ImportCredentialsRequest> stream, ImportCredentialsHeader header, byte[] file)
+    {
+        try
+        {
+            await stream.WriteAsync(new() { Header = header });
+            foreach (var chunk in file.Chunk(ChunkBytes))
+            {
+                await stream.WriteAsync(new() { Chunk = UnsafeByteOperations.UnsafeWrap(chunk) });
+            }
+
+            await stream.CompleteAsync();
+        }
+        catch (Exception e) when (e is RpcException or InvalidOperationException)
+        {
+            // The service answered before the end of the file: its answer, which the caller awaits next, says why.
+        }
+    }
+
+    private static byte[] ReadKey(ParseResult parsed, byte[] file)
+    {
+        var hex =
+            parsed.GetValue(KeyFile) is { } keyFile ? System.IO.File.ReadAllText(keyFile.FullName)
+            : parsed.GetValue(KeyStdin) || (HasEncryptedKeys(file) && !Console.IsInputRedirected) ? SecretInput.ReadLine("pre-shared key (hex)")
+            : HasEncryptedKeys(file) ? throw new UsageException("the keys in the file are encrypted: give --key-file or --key-stdin.")
+            : "";
+        try
+        {
+            return Convert.FromHexString(hex.Trim());
+        }
+        catch (FormatException)
+        {
+            throw new UsageException("the pre-shared key is not in hex.");
+        }
+    }
+
+    // Only to know whether to ask for a key. Whatever is wrong with the file is the service's to say.
+    private static bool HasEncryptedKeys(byte[] file)
+    {
+        try
+        {
+            using var reader = XmlReader.Create(new MemoryStream(file), new XmlReaderSettings { DtdProcessing = DtdProcessing.Prohibit });
+            while (reader.Read())
+            {
+                if (reader.LocalName == "EncryptedValue")
+                {
+                    return true;
+                }
+            }
+
+            return false;
+        }
+        catch (XmlException)
+        {
+            return false;
+        }
+    }
+}

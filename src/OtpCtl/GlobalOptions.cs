@@ -1,0 +1,32 @@
+using System.CommandLine;
+
+namespace OtpCtl;
+
+/// <summary>Options of every command.</summary>
+internal static class GlobalOptions
+{
+    public static readonly Option<string> Address = new("--address")
+    {
+        Description = "The service: https://host:port, or http:// to this machine. Environment: OTPCTL_ADDRESS.",
+        HelpName = "url",
+        DefaultValueFactory = _ => FromEnvironment("OTPCTL_ADDRESS") ?? "http://127.0.0.1:5080",
+        Recursive = true,
+    };
+
+    public static readonly Option<string> Institution = new("--institution")
+    {
+        Description = "The bank to act for. Environment: OTPCTL_INSTITUTION.",
+        HelpName = "id",
+        DefaultValueFactory = _ => FromEnvironment("OTPCTL_INSTITUTION") ?? "demo",
+        Recursive = true,
+    };
+
+    public static readonly Option<bool> Json = new("--json")
+    {
+        Description = "Print the result as one JSON document (proto3 JSON with the field names of the .proto files).",
+        Recursive = true,
+    };
+
+    // An empty variable is how compose files and shells say "not set".
+    private static string? FromEnvironment(string name) => Environment.GetEnvironmentVariable(name) is { Length: > 0 } value ? value : null;
+}

@@ -1,0 +1,39 @@
+using Google.Rpc;
+using Grpc.Core;
+
+namespace OtpCtl;
+
+/// <summary>gRPC errors as sentences.</summary>
+internal static class RpcErrorText
+{
+    /// <summary>Whether the service answered "no" to this request, as opposed to not answering or failing.</summary>
+    public static bool IsRefusal(this RpcException error) => error.StatusCode is not (
+        StatusCode.Unavailable or StatusCode.DeadlineExceeded or StatusCode.Cancelled or StatusCode.Aborted
+        or StatusCode.Internal or StatusCode.Unknown or StatusCode.DataLoss);
+
+    /// <summary>Writes the status and whatever the service added to it.</summary>
+    public static void WriteTo(this RpcException error, TextWriter errors)
+    {
+        errors.WriteLine($"otpctl: {AnswerText.Text(error.StatusCode)}: {Explain(error)}");
+        var details = error.GetRpcStatus();
+        foreach (var violation in details?.GetDetail<BadRequest>()?.FieldViolations ?? [])
+        {
+            errors.WriteLine($"  field {violation.Field}: {violation.Description}");
+        }
+
+        if (details?.GetDetail<ErrorInfo>() is { } info)
+        {
+            errors.WriteLine($"  reason: {info.Reason} ({string.Join(", ", info.Metadata.Select(m => $"{m.Key}={m.Value}").Prepend(info.Domain))})");
+        }
+
+        if (details?.GetDetail<RetryInfo>()?.RetryDelay is { } delay)
+        {
+            errors.WriteLine($"  retry after: {AnswerText.Text(delay)}");
+        }
+    }
+
+    // For a connection that failed, gRPC says only "error connecting"; the reason is in the exception below it.
+    private static string Explain(RpcException error) => error.Status.DebugException is { } cause
+        ? $"{error.Status.Detail} ({cause.GetBaseException().Message})"
+        : error.Status.Detail;
+}

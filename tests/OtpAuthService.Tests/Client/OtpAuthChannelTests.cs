@@ -1,0 +1,136 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using Grpc.Core;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using OtpAuthService.Client;
+using OtpAuthService.V1;
+
+namespace OtpAuthService.Tests;
+
+/// <summary>
+/// What the channel promises about services that are slow, down for a moment or saying no. The service here is made of the contract
+/// alone, because the real one cannot be told to misbehave.
+/// </summary>
+public sealed class OtpAuthChannelTests
+{
+    private readonly Misbehaving _misbehaving = new();
+    private WebApplication _service = null!;
+    private OtpAuthChannel _channel = null!;
+
+    [SetUp]
+    public async Task StartService()
+    {
+        _misbehaving.Reset();
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+            kestrel.Listen(System.Net.IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
+        builder.Services.AddGrpc();
+        builder.Services.AddSingleton(_misbehaving);
+        _service = builder.Build();
+        _service.MapGrpcService<Misbehaving>();
+        await _service.StartAsync();
+        _channel = OtpAuthChannel.Create(_service.Urls.Single());
+    }
+
+    [TearDown]
+    public async Task StopService()
+    {
+        _channel.Dispose();
+        await _service.DisposeAsync();
+    }
+
+    [Test]
+    public async Task Call_UnavailableAtFirst_IsSentAgainWithTheSameRequestId()
+    {
+        _misbehaving.Failures = new([StatusCode.Unavailable, StatusCode.Unavailable]);
+
+        var answer = await _channel.OtpAuth.VerifyAsync(new() { RequestId = RequestId.New() });
+
+        Assert.That(answer.Outcome, Is.EqualTo(Outcome.Accepted));
+        Assert.That(_misbehaving.RequestIds, Has.Count.EqualTo(3));
+        Assert.That(_misbehaving.RequestIds.Distinct().Count(), Is.EqualTo(1));
+    }
+
+    [Test]
+    public async Task Call_UnavailableForGood_GivesUpAfterFourAttempts()
+    {
+        _misbehaving.Failures = new(Enumerable.Repeat(StatusCode.Unavailable, 10));
+
+        await AssertFailsAsync(StatusCode.Unavailable);
+
+        Assert.That(_misbehaving.RequestIds, Has.Count.EqualTo(4));
+    }
+
+    [TestCase(StatusCode.InvalidArgument)]
+    [TestCase(StatusCode.PermissionDenied)]
+    [TestCase(StatusCode.NotFound)]
+    [TestCase(StatusCode.ResourceExhausted)]
+    [TestCase(StatusCode.Internal)]
+    [TestCase(StatusCode.Unknown)]
+    public async Task Call_AnyOtherStatus_IsNotSentAgain(StatusCode status)
+    {
+        _misbehaving.Failures = new([status]);
+
+        await AssertFailsAsync(status);
+
+        Assert.That(_misbehaving.RequestIds, Has.Count.EqualTo(1));
+    }
+
+    [Test]
+    public async Task Call_NoDeadlineAndNoAnswer_EndsAfterThreeSeconds()
+    {
+        _misbehaving.Delay = TimeSpan.FromMinutes(1);
+        var elapsed = Stopwatch.StartNew();
+
+        await AssertFailsAsync(StatusCode.DeadlineExceeded);
+
+        Assert.That(elapsed.Elapsed, Is.EqualTo(OtpAuthChannel.DefaultDeadline).Within(TimeSpan.FromSeconds(1)));
+    }
+
+    [Test]
+    public async Task Call_OwnDeadline_IsKept()
+    {
+        _misbehaving.Delay = TimeSpan.FromSeconds(3.5);
+
+        var answer = await _channel.OtpAuth.VerifyAsync(
+            new() { RequestId = RequestId.New() }, deadline: TimeProvider.System.GetUtcNow().AddSeconds(20).UtcDateTime);
+
+        Assert.That(answer.Outcome, Is.EqualTo(Outcome.Accepted));
+    }
+
+    private async Task AssertFailsAsync(StatusCode status)
+    {
+        var error = await Assert.ThrowsAsync<RpcException>(async () => await _channel.OtpAuth.VerifyAsync(new() { RequestId = RequestId.New() }));
+        Assert.That(error!.StatusCode, Is.EqualTo(status));
+    }
+
+    private sealed class Misbehaving : OtpAuth.OtpAuthBase
+    {
+        public ConcurrentQueue<string> RequestIds { get; } = new();
+
+        public ConcurrentQueue<StatusCode> Failures { get; set; } = new();
+
+        public TimeSpan Delay { get; set; }
+
+        public void Reset()
+        {
+            RequestIds.Clear();
+            Failures = new();
+            Delay = TimeSpan.Zero;
+        }
+
+        public override async Task<VerifyResponse> Verify(VerifyRequest request, ServerCallContext context)
+        {
+            RequestIds.Enqueue(request.RequestId);
+            await Task.Delay(Delay, context.CancellationToken);
+            return Failures.TryDequeue(out var status)
+                ? throw new RpcException(new Status(status, "on purpose"))
+                : new() { Outcome = Outcome.Accepted, Decision = Decision.Allow };
+        }
+    }
+}
