@@ -43,6 +43,7 @@ internal sealed class Kek
         writer.WriteLine(Convert.ToBase64String(RandomNumberGenerator.GetBytes(SizeInBytes)));
     }
 
+    /// <summary>One for each use: an <see cref="AesGcm"/> that two threads share gives wrong results.</summary>
     public AesGcm CreateCipher() => new(key, KeyWrapping.TagSize);
 
     /// <summary>A key for another use, from which the KEK cannot be computed (HKDF, RFC 5869).</summary>

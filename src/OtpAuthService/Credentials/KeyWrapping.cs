@@ -7,7 +7,7 @@ namespace OtpAuthService.Credentials;
 /// Wraps and unwraps credential keys: AES-256-GCM (NIST SP 800-38D) under the KEK, with the credential's id, key version and algorithm
 /// as associated data, so that a wrapped key moved to another row does not open. Stored as nonce ‖ tag ‖ ciphertext.
 /// </summary>
-internal sealed class KeyWrapping(Kek kek) : IDisposable
+internal sealed class KeyWrapping(Kek kek)
 {
     /// <summary>The key version of a credential that was never wrapped anew.</summary>
     public const int FirstVersion = 1;
@@ -15,14 +15,13 @@ internal sealed class KeyWrapping(Kek kek) : IDisposable
     public const int TagSize = 16;
     private const int NonceSize = 12;
 
-    private readonly AesGcm cipher = kek.CreateCipher();
-
     /// <summary>Nonces are random: with 96 bits and one wrap per credential, 2³² wraps under one KEK stay within SP 800-38D section 8.3.</summary>
     public byte[] Wrap(ReadOnlySpan<byte> key, CredentialId credential, int keyVersion, Algorithm algorithm)
     {
         var wrapped = new byte[NonceSize + TagSize + key.Length];
         var (nonce, tag, ciphertext) = Parts(wrapped);
         RandomNumberGenerator.Fill(nonce);
+        using var cipher = kek.CreateCipher();
         cipher.Encrypt(nonce, key, ciphertext, tag, AssociatedData(credential, keyVersion, algorithm));
         return wrapped;
     }
@@ -36,6 +35,7 @@ internal sealed class KeyWrapping(Kek kek) : IDisposable
         }
 
         var (nonce, tag, ciphertext) = Parts(credential.WrappedKey);
+        using var cipher = kek.CreateCipher();
         var key = new CredentialKey(ciphertext.Length);
         try
         {
@@ -49,8 +49,6 @@ internal sealed class KeyWrapping(Kek kek) : IDisposable
             throw;
         }
     }
-
-    public void Dispose() => cipher.Dispose();
 
     private static byte[] AssociatedData(CredentialId credential, int keyVersion, Algorithm algorithm) =>
         Encoding.UTF8.GetBytes($"otpauth.v1 credential key\n{credential.Value}\n{keyVersion}\n{(int)algorithm}");

@@ -101,17 +101,18 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
         try
         {
             // The work is told to stop at its deadline, but a hung server may hold it longer: the caller does not wait for that.
-            return await running.WaitAsync(within + TimeSpan.FromMilliseconds(20), CancellationToken.None);
+            return await running.WaitAsync(within + TimeSpan.FromMilliseconds(20), outage);
         }
         catch (Exception failure) when (StoreErrors.IsOutage(failure))
         {
             _ = running.ContinueWith(static late => late.Exception, TaskScheduler.Default);
-            if (availability.ReportProblem("the database does not answer"))
+            // One slow statement is no outage: whether the database answers at all is for the monitor to say.
+            if (!StoreErrors.IsTimeout(failure) && availability.ReportProblem("the database does not answer"))
             {
                 log.StoreLost(failure);
             }
 
-            throw new StoreUnavailableException("the database does not answer, so the result is not known", failure);
+            throw new StoreUnavailableException("the database did not answer in time, so the result is not known", failure);
         }
     }
 
@@ -168,6 +169,10 @@ internal static class StoreErrors
         DbException or TimeoutException or OperationCanceledException or IOException => true,
         _ => false,
     };
+
+    /// <summary>The work ran into its own deadline.</summary>
+    public static bool IsTimeout(Exception error) =>
+        Root(error) is TimeoutException or OperationCanceledException or NpgsqlException { InnerException: TimeoutException };
 
     private const int SqliteError = 1;
     private const int SqliteConstraint = 19;

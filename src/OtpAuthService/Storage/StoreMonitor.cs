@@ -5,16 +5,17 @@ using OtpAuthService.Telemetry;
 namespace OtpAuthService.Storage;
 
 /// <summary>
-/// Asks the database for its clock every second, faster while something is wrong: finds an outage before customers do, and its end
-/// without a restart. A clock that differs from the database's decides on wrong time steps, so it counts as an outage (promise P3).
+/// Asks the database for its clock all the time: finds an outage within a second, so that no call waits longer for a database that
+/// hangs (promise P3), and finds its end without a restart. A clock that differs from the database's decides on wrong time steps, so it counts as an outage (promise P3).
 /// </summary>
 internal sealed class StoreMonitor(
     StoreSet stores, StoreAvailability availability, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<StoreMonitor> log)
     : BackgroundService
 {
-    private static readonly TimeSpan CalmPause = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan TroubledPause = TimeSpan.FromMilliseconds(200);
-    private static readonly TimeSpan ProbeDeadline = TimeSpan.FromMilliseconds(900);
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(150);
+
+    /// <summary>With the pause, what a call waits at most for a database that hangs: 850 ms.</summary>
+    private static readonly TimeSpan ProbeDeadline = TimeSpan.FromMilliseconds(700);
 
     /// <summary>One probe; also the last step of the start.</summary>
     public async Task ProbeAsync(CancellationToken cancellation)
@@ -38,7 +39,7 @@ internal sealed class StoreMonitor(
         while (!stoppingToken.IsCancellationRequested)
         {
             await ProbeAsync(stoppingToken);
-            await Task.Delay(availability.Problem is null ? CalmPause : TroubledPause, stoppingToken);
+            await Task.Delay(Pause, stoppingToken);
         }
     }
 

@@ -12,8 +12,14 @@ namespace OtpAuthService.Submissions;
 /// Decides each submission once. The act's own writes, the guess budget, the stored answer and the audit record are one transaction;
 /// the answer leaves only after its commit.
 /// </summary>
-internal sealed class DecisionLedger(OtpStore store, Instruments instruments, TimeProvider time)
+internal sealed class DecisionLedger(OtpStore store, Instruments instruments, TimeProvider time) : IDisposable
 {
+    /// <summary>
+    /// Decisions of one contractor take turns in the database by its row lock. Those of one process take turns here before that, so that
+    /// an attack on one contractor lines up in memory and not as waiting transactions, whose time is bounded.
+    /// </summary>
+    private readonly SemaphoreSlim[] turns = [.. Enumerable.Range(0, 256).Select(_ => new SemaphoreSlim(1))];
+
     /// <summary>
     /// Runs <paramref name="decide"/> unless an earlier delivery was decided, whose answer is given again. Two deliveries that race
     /// both decide, but the primary key of the stored answer lets only one commit: the other is rolled back whole and reads the answer.
@@ -24,33 +30,45 @@ internal sealed class DecisionLedger(OtpStore store, Instruments instruments, Ti
     public async Task<Answer?> DecideAsync(
         Submission submission, Func<DecisionScope, Task<Verdict?>> decide, CancellationToken cancellation, TimeSpan? within = null)
     {
-        var answer = await store.WriteAsync(
-            async (db, stop) =>
-            {
-                var now = time.GetUtcNow();
-                if (await FindAnswerAsync(db, submission, now, stop) is { } first)
-                {
-                    return first;
-                }
-
-                if (await decide(new DecisionScope(db, now, stop)) is not { } verdict)
-                {
-                    return null;
-                }
-
-                db.Answers.Add(StoredAnswer.Of(submission, verdict, now));
-                db.AuditRecords.Add(AuditRecord.Of(submission, verdict, now));
-                await db.SaveChangesAsync(stop);
-                return new Answer(verdict, now, Repeated: false);
-            },
-            cancellation,
-            within);
-        if (answer is not null)
+        var turn = turns[(uint)HashCode.Combine(submission.Institution, submission.Contractor) % turns.Length];
+        await turn.WaitAsync(cancellation);
+        try
         {
-            instruments.Decided(submission, answer);
+            var answer = await store.WriteAsync((db, stop) => DecideOnceAsync(db, submission, decide, stop), cancellation, within);
+            if (answer is not null)
+            {
+                instruments.Decided(submission, answer);
+            }
+
+            return answer;
+        }
+        finally
+        {
+            turn.Release();
+        }
+    }
+
+    public void Dispose() => Array.ForEach(turns, turn => turn.Dispose());
+
+    private async Task<Answer?> DecideOnceAsync(
+        OtpDbContext db, Submission submission, Func<DecisionScope, Task<Verdict?>> decide, CancellationToken stop)
+    {
+        // Whole milliseconds, as they are stored: the first answer and its repetition are to be the same.
+        var now = DateTimeOffset.FromUnixTimeMilliseconds(time.GetUtcNow().ToUnixTimeMilliseconds());
+        if (await FindAnswerAsync(db, submission, now, stop) is { } first)
+        {
+            return first;
         }
 
-        return answer;
+        if (await decide(new DecisionScope(db, now, stop)) is not { } verdict)
+        {
+            return null;
+        }
+
+        db.Answers.Add(StoredAnswer.Of(submission, verdict, now));
+        db.AuditRecords.Add(AuditRecord.Of(submission, verdict, now));
+        await db.SaveChangesAsync(stop);
+        return new Answer(verdict, now, Repeated: false);
     }
 
     private static async Task<Answer?> FindAnswerAsync(OtpDbContext db, Submission submission, DateTimeOffset now, CancellationToken stop)

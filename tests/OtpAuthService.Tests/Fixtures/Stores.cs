@@ -13,32 +13,6 @@ public enum StoreKind
     PostgresRedis,
 }
 
-/// <summary>The servers that the whole run shares, started by whoever asks first and ended with the run.</summary>
-[SetUpFixture]
-public sealed class SharedServers
-{
-    private static readonly Lazy<Task<PostgresServer>> LazyPostgres = new(PostgresServer.StartNewAsync);
-    private static readonly Lazy<Task<RedisServer>> LazyRedis = new(RedisServer.StartNewAsync);
-
-    internal static Task<PostgresServer> Postgres => LazyPostgres.Value;
-
-    internal static Task<RedisServer> Redis => LazyRedis.Value;
-
-    [OneTimeTearDown]
-    public async Task StopAsync()
-    {
-        if (LazyPostgres.IsValueCreated)
-        {
-            await (await Postgres).DisposeAsync();
-        }
-
-        if (LazyRedis.IsValueCreated)
-        {
-            await (await Redis).DisposeAsync();
-        }
-    }
-}
-
 /// <summary>New, empty stores for one or more services: their settings, and where their files lie.</summary>
 internal sealed class StoresUnderTest : IDisposable
 {

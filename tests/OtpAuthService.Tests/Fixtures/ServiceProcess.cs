@@ -1,0 +1,67 @@
+using System.Text.RegularExpressions;
+using Grpc.Net.Client;
+using OtpAuthService.V1;
+
+namespace OtpAuthService.Tests.Fixtures;
+
+/// <summary>A service in a process of its own, by the real clock: for what only separate processes can show.</summary>
+internal sealed partial class ServiceProcess : IAsyncDisposable
+{
+    private readonly ChildProcess process;
+    private readonly GrpcChannel channel;
+
+    private ServiceProcess(ChildProcess process, string address)
+    {
+        this.process = process;
+        Address = address;
+        channel = GrpcChannel.ForAddress(address);
+        Auth = new OtpAuth.OtpAuthClient(channel);
+        Operations = new OtpOperations.OtpOperationsClient(channel);
+    }
+
+    public string Address { get; }
+
+    public OtpAuth.OtpAuthClient Auth { get; }
+
+    public OtpOperations.OtpOperationsClient Operations { get; }
+
+    public static async Task<ServiceProcess> StartAsync(StoresUnderTest stores)
+    {
+        // The copy beside the tests lacks the settings file; the project's own output is what users run.
+        var program = typeof(Server).Assembly.Location.Replace(
+            Path.Combine("tests", "OtpAuthService.Tests"), Path.Combine("src", "OtpAuthService"), StringComparison.Ordinal);
+        var process = ChildProcess.Start("dotnet", [program, .. OtpService.CommonSettings(stores)]);
+        await Eventually.IsTrueAsync(() => Task.FromResult(Started().IsMatch(process.Output) || process.HasExited), "the service has started", 60);
+        if (process.HasExited)
+        {
+            throw new InvalidOperationException($"The service has not started:\n{process.Output}");
+        }
+
+        return new ServiceProcess(process, Listening().Match(process.Output).Groups[1].Value);
+    }
+
+    /// <summary>As many replicas as the stores take: one on SQLite, two on PostgreSQL.</summary>
+    public static async Task<IReadOnlyList<ServiceProcess>> StartReplicasAsync(StoresUnderTest stores)
+    {
+        var first = await StartAsync(stores);
+        return stores.Kind == StoreKind.Sqlite ? [first] : [first, await StartAsync(stores)];
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        channel.Dispose();
+        if (TestContext.CurrentContext.Result.FailCount > 0)
+        {
+            TestContext.Progress.WriteLine(process.Output);
+        }
+
+        process.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    [GeneratedRegex("Application started")]
+    private static partial Regex Started();
+
+    [GeneratedRegex(@"Now listening on: (http://\S+)")]
+    private static partial Regex Listening();
+}
