@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Xml.Linq;
+using static OtpAuthService.Credentials.PskcException;
 using static OtpAuthService.Credentials.PskcXml;
 
 namespace OtpAuthService.Credentials;
@@ -13,7 +14,7 @@ internal sealed class PskcEncryption : IDisposable
 {
     private const int BlockBytes = 16;
 
-    // The MAC key is encrypted without a MAC of its own. Shorter than a block, a forger could steer it to the empty key by trying 256 IVs.
+    // The MAC key is encrypted without a MAC of its own: by trying 256 IVs, a forger can steer one block of it to the empty key.
     private const int MinMacKeyBytes = 16;
 
     private readonly byte[] _preSharedKey;
@@ -28,19 +29,19 @@ internal sealed class PskcEncryption : IDisposable
     }
 
     /// <summary>Prepares for the keys of <paramref name="container"/>; null where they are plain and no key was given.</summary>
-    /// <exception cref="PskcException">The file and the given key do not belong together, or the file asks for what is not supported.</exception>
+    /// <exception cref="PskcException">File and key do not belong together, or the file asks for what is not supported.</exception>
     public static PskcEncryption? Open(XElement container, ReadOnlySpan<byte> preSharedKey)
     {
-        var encryptionKey = Optional(container, Pskc + "EncryptionKey", PskcException.File);
-        var macMethod = Optional(container, Pskc + "MACMethod", PskcException.File);
+        var encryptionKey = Optional(container, Pskc + "EncryptionKey", WholeFile);
+        var macMethod = Optional(container, Pskc + "MACMethod", WholeFile);
         RefuseOtherThanPreShared(encryptionKey);
 
         var isEncrypted = encryptionKey is not null || macMethod is not null || container.Descendants(Pskc + "EncryptedValue").Any();
         return (isEncrypted, preSharedKey.IsEmpty) switch
         {
             (false, true) => null,
-            (false, false) => throw new PskcException(PskcException.File, "has plain keys, but a pre-shared key was given"),
-            (true, true) => throw new PskcException(PskcException.File, $"has encrypted keys: give the pre-shared key{KeyName(encryptionKey)}"),
+            (false, false) => throw new PskcException(WholeFile, "has plain keys, but a pre-shared key was given"),
+            (true, true) => throw new PskcException(WholeFile, $"has encrypted keys: give the pre-shared key{KeyName(encryptionKey)}"),
             (true, false) => OpenEncrypted(macMethod, preSharedKey),
         };
     }
@@ -71,9 +72,9 @@ internal sealed class PskcEncryption : IDisposable
     {
         if (macMethod is null)
         {
-            throw new PskcException(PskcException.File, "has encrypted keys without a MACMethod, so they may have been altered");
+            throw new PskcException(WholeFile, "has encrypted keys without a MACMethod, so they may have been altered");
         }
-        var macHash = MacHash(Attribute(macMethod, "Algorithm", PskcException.File));
+        var macHash = MacHash(Attribute(macMethod, "Algorithm", WholeFile));
         var key = preSharedKey.ToArray();
         try
         {
@@ -89,14 +90,14 @@ internal sealed class PskcEncryption : IDisposable
     // RFC 6030 section 6.1.1: a MAC key of its own, encrypted like the keys. One key for both uses, or one held elsewhere, is not supported.
     private static byte[] MacKey(XElement macMethod, byte[] preSharedKey)
     {
-        var encrypted = Optional(macMethod, Pskc + "MACKey", PskcException.File)
-            ?? throw new PskcException(PskcException.File, "has a MACMethod without a MACKey; a MACKeyReference is not supported");
-        var macKey = DecryptCbc(CipherValue(encrypted, preSharedKey, PskcException.File), preSharedKey, PskcException.File);
+        var encrypted = Optional(macMethod, Pskc + "MACKey", WholeFile)
+            ?? throw new PskcException(WholeFile, "has a MACMethod without a MACKey; a MACKeyReference is not supported");
+        var macKey = DecryptCbc(CipherValue(encrypted, preSharedKey, WholeFile), preSharedKey, WholeFile);
         if (macKey.Length < MinMacKeyBytes)
         {
             CryptographicOperations.ZeroMemory(macKey);
             throw new PskcException(
-                PskcException.File,
+                WholeFile,
                 $"has a MACKey of less than {8 * MinMacKeyBytes} bits: the pre-shared key is another one, or the file was altered");
         }
         return macKey;
@@ -111,17 +112,17 @@ internal sealed class PskcEncryption : IDisposable
                 "KeyName" when child.Name.Namespace == Dsig => null,
                 "DerivedKey" => "has keys encrypted under a password (DerivedKey, PBKDF2)",
                 "X509Data" => "has keys encrypted for a certificate (X509Data)",
-                var other => $"names its encryption key by {PskcException.Quote(other)}",
+                var other => $"names its encryption key by {Quote(other)}",
             };
             if (refusal is not null)
             {
-                throw new PskcException(PskcException.File, refusal + "; ask the supplier for one under a pre-shared key (KeyName)");
+                throw new PskcException(WholeFile, refusal + "; ask the supplier for one under a pre-shared key (KeyName)");
             }
         }
     }
 
     private static string KeyName(XElement? encryptionKey) =>
-        encryptionKey?.Element(Dsig + "KeyName") is { } name ? " " + PskcException.Quote(name.Value.Trim()) : "";
+        encryptionKey?.Element(Dsig + "KeyName") is { } name ? " " + Quote(name.Value.Trim()) : "";
 
     private static HashAlgorithmName MacHash(string algorithm) => algorithm switch
     {
@@ -129,8 +130,8 @@ internal sealed class PskcEncryption : IDisposable
         "http://www.w3.org/2001/04/xmldsig-more#hmac-sha256" => HashAlgorithmName.SHA256,
         "http://www.w3.org/2001/04/xmldsig-more#hmac-sha512" => HashAlgorithmName.SHA512,
         _ => throw new PskcException(
-            PskcException.File,
-            $"has the MACMethod {PskcException.Quote(algorithm)}; HMAC-SHA1, HMAC-SHA256 and HMAC-SHA512 are supported"),
+            WholeFile,
+            $"has the MACMethod {Quote(algorithm)}; HMAC-SHA1, HMAC-SHA256 and HMAC-SHA512 are supported"),
     };
 
     /// <summary>The IV and the ciphertext of an xenc:EncryptedDataType, after a check that the given key is one for its algorithm.</summary>
@@ -141,7 +142,7 @@ internal sealed class PskcEncryption : IDisposable
         {
             "http://www.w3.org/2001/04/xmlenc#aes128-cbc" => ("AES-128-CBC", 16),
             "http://www.w3.org/2001/04/xmlenc#aes256-cbc" => ("AES-256-CBC", 32),
-            _ => throw new PskcException(where, $"is encrypted with {PskcException.Quote(algorithm)}; AES-128-CBC and AES-256-CBC are supported"),
+            _ => throw new PskcException(where, $"is encrypted with {Quote(algorithm)}; AES-128-CBC and AES-256-CBC are supported"),
         };
         if (preSharedKey.Length != keyBytes)
         {

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace OtpAuthService.Credentials;
 
 /// <summary>
@@ -7,29 +9,22 @@ namespace OtpAuthService.Credentials;
 internal sealed class PskcException(string where, string what) : Exception($"{where} {what}.")
 {
     /// <summary>The <c>where</c> of a fault that belongs to no key package.</summary>
-    public const string File = "The file";
+    public const string WholeFile = "The file";
 
     /// <summary>The <c>where</c> of a fault in one key package; <paramref name="ordinal"/> counts from 1.</summary>
-    public static string Package(int ordinal, string? id) => id is null ? $"Key package {ordinal}" : $"Key package {ordinal} ({Quote(id)})";
+    public static string Package(int ordinal, string? id) =>
+        id is null ? $"Key package {ordinal}" : $"Key package {ordinal} ({Quote(id)})";
 
-    // The file comes from outside and the sentence goes to terminals and logs: one line, no control or invisible characters, no essay.
+    /// <summary>
+    /// Text of the file, fit for a terminal or a log: one line of at most 80 characters, without control and invisible characters.
+    /// </summary>
     public static string Quote(string text)
     {
         const int longest = 80;
         var shown = text.Length <= longest ? text : text[..longest] + "…";
-        return "'" + string.Create(shown.Length, shown, (target, source) =>
-        {
-            for (var i = 0; i < target.Length; i++)
-            {
-                target[i] = IsPrintable(source[i]) ? source[i] : '?';
-            }
-        }) + "'";
+        return $"'{string.Concat(shown.Select(c => IsPrintable(c) ? c : '?'))}'";
     }
 
-    private static bool IsPrintable(char c) => char.GetUnicodeCategory(c) is not (
-        System.Globalization.UnicodeCategory.Control or
-        System.Globalization.UnicodeCategory.Format or
-        System.Globalization.UnicodeCategory.Surrogate or
-        System.Globalization.UnicodeCategory.LineSeparator or
-        System.Globalization.UnicodeCategory.ParagraphSeparator);
+    private static bool IsPrintable(char c) => char.GetUnicodeCategory(c) is not (UnicodeCategory.Control or UnicodeCategory.Format
+        or UnicodeCategory.Surrogate or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator);
 }

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Xml.Linq;
 using OtpAuthService.V1;
+using static OtpAuthService.Credentials.PskcException;
 using static OtpAuthService.Credentials.PskcXml;
 
 namespace OtpAuthService.Credentials;
@@ -35,13 +36,13 @@ internal static class PskcReader
     private const int MinKeyBytes = 16;
     private const int MaxKeyBytes = 64;
 
-    /// <summary>Reads a file of plain keys, or one of keys encrypted under <paramref name="preSharedKey"/> (16 or 32 bytes; empty: none).</summary>
+    /// <summary>Reads plain keys, or keys encrypted under <paramref name="preSharedKey"/> (16 or 32 bytes; empty: none).</summary>
     /// <exception cref="PskcException">The file is refused; every key that was read from it is zeroed.</exception>
     public static IReadOnlyList<PskcCredential> Read(Stream file, ReadOnlySpan<byte> preSharedKey)
     {
         var container = Load(file);
         RefuseSignature(container);
-        RefuseUnknown(container, PskcException.File, refuseExtensions: false, "EncryptionKey", "MACMethod", "KeyPackage", "Extensions");
+        RefuseUnknown(container, WholeFile, refuseExtensions: false, "EncryptionKey", "MACMethod", "KeyPackage", "Extensions");
 
         using var encryption = PskcEncryption.Open(container, preSharedKey);
         var credentials = new List<PskcCredential>();
@@ -64,9 +65,9 @@ internal static class PskcReader
         foreach (var package in container.Elements(Pskc + "KeyPackage"))
         {
             var ordinal = credentials.Count + 1;
-            var key = Required(package, Pskc + "Key", PskcException.Package(ordinal, null));
-            var id = Attribute(key, "Id", PskcException.Package(ordinal, null));
-            var where = PskcException.Package(ordinal, id);
+            var key = Required(package, Pskc + "Key", Package(ordinal, null));
+            var id = Attribute(key, "Id", Package(ordinal, null));
+            var where = Package(ordinal, id);
             if (!ordinals.TryAdd(Comparable(id, where), ordinal))
             {
                 throw new PskcException(where, $"has the Id of key package {ordinals[Comparable(id, where)]}");
@@ -75,7 +76,7 @@ internal static class PskcReader
         }
         if (credentials.Count == 0)
         {
-            throw new PskcException(PskcException.File, "has no KeyPackage");
+            throw new PskcException(WholeFile, "has no KeyPackage");
         }
     }
 
@@ -91,7 +92,8 @@ internal static class PskcReader
         RefuseUnknown(package, where, refuseExtensions: false, "DeviceInfo", "CryptoModuleInfo", "Key", "Extensions");
         RequireTotp(key, where);
         RefuseHeldElsewhere(key, where);
-        RefuseUnknown(key, where, refuseExtensions: false, "Issuer", "AlgorithmParameters", "FriendlyName", "Data", "UserId", "Policy", "Extensions");
+        RefuseUnknown(
+            key, where, refuseExtensions: false, "Issuer", "AlgorithmParameters", "FriendlyName", "Data", "UserId", "Policy", "Extensions");
 
         var (algorithm, digits) = ReadParameters(key, where);
         var (validFrom, validUntil) = ReadPolicy(Optional(key, Pskc + "Policy", where), where);
@@ -111,7 +113,7 @@ internal static class PskcReader
             "urn:ietf:params:xml:ns:keyprov:pskc:totp" or "urn:ietf:params:xml:ns:keyprov:pskc#totp" => null,
             "urn:ietf:params:xml:ns:keyprov:pskc:hotp" or "urn:ietf:params:xml:ns:keyprov:pskc#hotp" => "an HOTP (counter-based) key",
             "urn:ietf:params:xml:ns:keyprov:pskc:pin" => "a PIN",
-            _ => $"a key for {PskcException.Quote(algorithm)}",
+            _ => $"a key for {Quote(algorithm)}",
         };
         if (name is not null)
         {
@@ -146,7 +148,7 @@ internal static class PskcReader
         "" or "HMAC-SHA1" => Algorithm.Sha1,
         "HMAC-SHA256" => Algorithm.Sha256,
         "HMAC-SHA512" => Algorithm.Sha512,
-        _ => throw new PskcException(where, $"has the Suite {PskcException.Quote(suite)}; HMAC-SHA1, HMAC-SHA256 and HMAC-SHA512 are supported"),
+        _ => throw new PskcException(where, $"has the Suite {Quote(suite)}; HMAC-SHA1, HMAC-SHA256 and HMAC-SHA512 are supported"),
     };
 
     private static int ReadDigits(XElement format, string where)
@@ -154,7 +156,7 @@ internal static class PskcReader
         var encoding = Attribute(format, "Encoding", where);
         if (encoding != "DECIMAL")
         {
-            throw new PskcException(where, $"answers in the Encoding {PskcException.Quote(encoding)}; only DECIMAL is supported");
+            throw new PskcException(where, $"answers in the Encoding {Quote(encoding)}; only DECIMAL is supported");
         }
         if (format.Attribute("CheckDigits")?.Value.Trim() is not (null or "false" or "0"))
         {
@@ -165,14 +167,14 @@ internal static class PskcReader
         {
             "6" => 6,
             "8" => 8,
-            _ => throw new PskcException(where, $"has OTPs of Length {PskcException.Quote(length)}; 6 and 8 are supported"),
+            _ => throw new PskcException(where, $"has OTPs of Length {Quote(length)}; 6 and 8 are supported"),
         };
     }
 
     private static int ReadPeriod(XElement data, string where)
     {
-        // Counter says nothing about TOTP. TimeDrift is what another server had learned of the clock when the file was written; ours is learned
-        // from the credential's own OTPs, so that it is never taken on trust.
+        // Counter says nothing about TOTP. TimeDrift is what another server had learned of the clock when the file was written: it is out
+        // of date, and our own is only ever learned from the credential's OTPs. So both are left alone.
         RefuseUnknown(data, where, refuseExtensions: false, "Secret", "Counter", "Time", "TimeInterval", "TimeDrift");
         if (PlainNumber(data, "Time", where) is not (null or "0"))
         {
@@ -184,7 +186,7 @@ internal static class PskcReader
         {
             null or "30" => 30,
             "60" => 60,
-            _ => throw new PskcException(where, $"has a TimeInterval of {PskcException.Quote(interval)}; 30 and 60 seconds are supported"),
+            _ => throw new PskcException(where, $"has a TimeInterval of {Quote(interval)}; 30 and 60 seconds are supported"),
         };
     }
 
@@ -224,9 +226,10 @@ internal static class PskcReader
         : throw new PskcException(where, "has a ValueMAC on a plain key, which cannot be checked");
 
     // One plain key among encrypted ones was put there by somebody who did not need the pre-shared key.
-    private static byte[] EncryptedKey(XElement secret, PskcEncryption encryption, string where) => Optional(secret, Pskc + "PlainValue", where) is null
-        ? encryption.Decrypt(secret, where)
-        : throw new PskcException(where, "has a plain key in a file of encrypted ones");
+    private static byte[] EncryptedKey(XElement secret, PskcEncryption encryption, string where) =>
+        Optional(secret, Pskc + "PlainValue", where) is null
+            ? encryption.Decrypt(secret, where)
+            : throw new PskcException(where, "has a plain key in a file of encrypted ones");
 
     /// <summary>
     /// RFC 6030 section 5: a recipient enforces the policy, and takes a key with an element or value that it does not know as not permitted.
@@ -257,11 +260,11 @@ internal static class PskcReader
     private static void RequireOtpUsage(XElement policy, string where)
     {
         var usages = policy.Elements(Pskc + "KeyUsage").Select(usage => Text(usage, where)).ToArray();
-        var unknown = Array.Find(usages, usage => usage is not ("OTP" or "CR" or "Encrypt" or "Integrity" or "Verify" or "Unlock" or "Decrypt"
-            or "KeyWrap" or "Unwrap" or "Derive" or "Generate"));
+        var unknown = Array.Find(usages, usage => usage is not ("OTP" or "CR" or "Encrypt" or "Integrity" or "Verify" or "Unlock"
+            or "Decrypt" or "KeyWrap" or "Unwrap" or "Derive" or "Generate"));
         if (unknown is not null)
         {
-            throw new PskcException(where, $"has the unknown KeyUsage {PskcException.Quote(unknown)} in its Policy");
+            throw new PskcException(where, $"has the unknown KeyUsage {Quote(unknown)} in its Policy");
         }
         if (usages.Length > 0 && !usages.Contains("OTP"))
         {
@@ -277,7 +280,8 @@ internal static class PskcReader
         {
             return null;
         }
-        return DateTimeOffset.TryParseExact(Text(element, where), formats, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var date)
+        var text = Text(element, where);
+        return DateTimeOffset.TryParseExact(text, formats, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var date)
             ? date.ToUniversalTime()
             : throw new PskcException(where, $"has a {name} that is not a date and time with a time zone (2030-12-31T00:00:00Z)");
     }
@@ -288,7 +292,7 @@ internal static class PskcReader
         if (container.Element(Dsig + "Signature") is not null)
         {
             throw new PskcException(
-                PskcException.File,
+                WholeFile,
                 "is signed, and signatures are not checked here: verify it, remove the Signature and import it again");
         }
     }

@@ -1,11 +1,12 @@
 using System.Xml;
 using System.Xml.Linq;
+using static OtpAuthService.Credentials.PskcException;
 
 namespace OtpAuthService.Credentials;
 
 /// <summary>
-/// XML as a PSKC file may use it. Strict where LINQ to XML is lenient: an element that is there twice, misspelt or with elements in place of
-/// text is a fault, never silently the first of two or a default.
+/// XML as a PSKC file may use it. Strict where LINQ to XML is lenient: an element that is there twice, misspelt or with elements in
+/// place of text is a fault, never silently the first of two or a default.
 /// </summary>
 internal static class PskcXml
 {
@@ -35,11 +36,13 @@ internal static class PskcXml
         }
         catch (XmlException e)
         {
-            throw new PskcException(PskcException.File, Explain(e));
+            throw new PskcException(WholeFile, Explain(e));
         }
     }
 
-    /// <summary>The one child of that name, or null. Two of them are a fault: readers that take different ones would disagree on the key.</summary>
+    /// <summary>
+    /// The one child of that name, or null. Two of them are a fault: readers that take different ones would disagree on the key.
+    /// </summary>
     public static XElement? Optional(XElement parent, XName name, string where)
     {
         var found = parent.Elements(name).Take(2).ToArray();
@@ -74,8 +77,8 @@ internal static class PskcXml
             ?? throw new PskcException(where, $"has no {name.LocalName} attribute on its {element.Name.LocalName}");
 
     /// <summary>
-    /// Refuses children that RFC 6030 does not know: a misspelt TimeInterval must not become the default. Elements of other namespaces are the
-    /// schema's extension points and are left alone; where an extension can change the OTP or its use, the caller refuses those too.
+    /// Refuses children that RFC 6030 does not know: a misspelt TimeInterval must not become the default. Elements of other namespaces
+    /// are the schema's extension points and are left alone; where an extension can change the OTP or its use, the caller refuses it too.
     /// </summary>
     public static void RefuseUnknown(XElement parent, string where, bool refuseExtensions, params ReadOnlySpan<string> known)
     {
@@ -85,7 +88,7 @@ internal static class PskcXml
             var isKnown = child.Name.Namespace == Pskc && known.Contains(child.Name.LocalName);
             if (!isKnown && (refuseExtensions || !isExtension))
             {
-                var name = PskcException.Quote(child.Name.LocalName);
+                var name = Quote(child.Name.LocalName);
                 throw new PskcException(where, $"has a {name} in its {parent.Name.LocalName}, which is not understood");
             }
         }
@@ -95,12 +98,12 @@ internal static class PskcXml
     {
         if (root.Name != Pskc + "KeyContainer")
         {
-            var name = PskcException.Quote(root.Name.ToString());
-            throw new PskcException(PskcException.File, $"is not a PSKC file of RFC 6030: its root is {name}");
+            var name = Quote(root.Name.ToString());
+            throw new PskcException(WholeFile, $"is not a PSKC file of RFC 6030: its root is {name}");
         }
-        if (Attribute(root, "Version", PskcException.File) != "1.0")
+        if (Attribute(root, "Version", WholeFile) != "1.0")
         {
-            throw new PskcException(PskcException.File, "is not of PSKC version 1.0");
+            throw new PskcException(WholeFile, "is not of PSKC version 1.0");
         }
         return root;
     }
@@ -109,7 +112,8 @@ internal static class PskcXml
     private static string Explain(XmlException e) => e.Message switch
     {
         var m when m.Contains("DTD", StringComparison.Ordinal) => "has a DTD (DOCTYPE), which is not allowed",
-        var m when m.Contains(nameof(XmlReaderSettings.MaxCharactersInDocument), StringComparison.Ordinal) => $"is longer than {MaxCharacters} characters; import it in parts",
+        var m when m.Contains(nameof(XmlReaderSettings.MaxCharactersInDocument), StringComparison.Ordinal) =>
+            $"is longer than {MaxCharacters} characters; import it in parts",
         _ => $"is not well-formed XML at line {e.LineNumber}, position {e.LinePosition}",
     };
 }
