@@ -358,6 +358,7 @@ internal static class PskcFiles
     {
         using var aes = Aes.Create();
         aes.Key = preSharedKey;
-        return [.. aes.IV, .. aes.EncryptCbc(plain, aes.IV)];
+        // XML Encryption pads with any bytes before the length; the figures happen to have those of PKCS #7.
+        return [.. aes.IV, .. aes.EncryptCbc(plain, aes.IV, PaddingMode.ISO10126)];
     }
 }

@@ -149,8 +149,8 @@ public sealed class PskcReaderTests
     [TestCase("<TimeInterval>", "<TimeInterval xmlns=\"\"/><TimeInterval>", "'TimeInterval' in its Data, which is not understood")]
     [TestCase("<TimeInterval>", "<TimeInterval><PlainValue>30</PlainValue></TimeInterval><TimeInterval>", "more than one TimeInterval")]
     [TestCase("<Time><PlainValue>0</PlainValue>", "<Time><PlainValue>1</PlainValue>", "Time other than 0|Unix epoch")]
-    [TestCase("<Policy>", "<Policy><PINPolicy PINUsageMode=\"Local\"/>", "PINPolicy")]
-    [TestCase("<Policy>", "<Policy><NumberOfTransactions>9</NumberOfTransactions>", "NumberOfTransactions")]
+    [TestCase("<Policy>", "<Policy><PINPolicy PINUsageMode=\"Local\"/>", "PINPolicy|cannot be enforced")]
+    [TestCase("<Policy>", "<Policy><NumberOfTransactions>9</NumberOfTransactions>", "NumberOfTransactions|cannot be enforced")]
     [TestCase("<Policy>", "<Policy><OnlyIndoors/>", "'OnlyIndoors' in its Policy")]
     [TestCase("<Policy>", "<Policy><OnlyIndoors xmlns=\"urn:x\"/>", "'OnlyIndoors' in its Policy")]
     [TestCase("<Policy>", "<Policy/><Policy>", "more than one Policy")]
@@ -166,8 +166,8 @@ public sealed class PskcReaderTests
     [TestCase("</PlainValue></Secret>", "</PlainValue><ValueMAC>AAAA</ValueMAC></Secret>", "ValueMAC on a plain key")]
     [TestCase("<PlainValue>MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=</PlainValue>", "", "no PlainValue in its Secret")]
     [TestCase("<Secret><PlainValue>MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=</PlainValue></Secret>", "", "no Secret in its Data")]
-    [TestCase("<Issuer>", "<KeyReference>Master</KeyReference><Issuer>", "KeyReference")]
-    [TestCase("<Issuer>", "<KeyProfileId>1</KeyProfileId><Issuer>", "KeyProfileId")]
+    [TestCase("<Issuer>", "<KeyReference>Master</KeyReference><Issuer>", "relies on a KeyReference")]
+    [TestCase("<Issuer>", "<KeyProfileId>1</KeyProfileId><Issuer>", "relies on a KeyProfileId")]
     [TestCase("<Issuer>", "<Isuer/><Issuer>", "'Isuer' in its Key")]
     public void Read_KeyPackageThatCannotBeTakenOver_IsRefusedWithItsName(string text, string replacement, string words)
     {
