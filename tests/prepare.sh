@@ -7,6 +7,8 @@ packages=(
   # Real servers: the tests start their own, on free ports and in temporary folders.
   postgresql
   redis-server
+  # ps and kill, which the tests hang and crash those servers with.
+  procps
   # Independent implementations of RFC 4226, 6238 and 6030.
   oathtool
   pskctool

@@ -88,10 +88,10 @@ tail -n +2 "$results/summary"
 passed=$((passed + tests_passed))
 failed=$((failed + tests_failed))
 
-if ((tests_passed + tests_failed == 0)); then
-  fail "no test ran"
+if ((tests_code != 0 && tests_failed == 0)); then
+  fail "dotnet test ended with $tests_code though no test failed: a crash, or a test that hung"
   show_output
-elif ((tests_code != 0 && tests_failed == 0)); then
-  fail "dotnet test ended with $tests_code though no test failed"
+elif ((tests_passed + tests_failed == 0)); then
+  fail "no test ran"
   show_output
 fi
