@@ -1,0 +1,148 @@
+// A contractor's journey through the service, from Node.js: node journey.js host:port (plaintext)
+// Prints a line per step and ends with 1 at the first answer that is not as expected.
+'use strict';
+
+const assert = require('node:assert/strict');
+const crypto = require('node:crypto');
+const path = require('node:path');
+const { setTimeout: sleep } = require('node:timers/promises');
+const grpc = require('@grpc/grpc-js');
+const protoLoader = require('@grpc/proto-loader');
+const protobuf = require('protobufjs');
+const { credentialOf } = require('./totp');
+
+const PROTOS = path.join(__dirname, '../../../protos');
+const INSTITUTION = 'demo';
+const DEADLINE_MS = 3000;
+const DELIVERIES = 3;
+const RETRYABLE = [grpc.status.UNAVAILABLE, grpc.status.DEADLINE_EXCEEDED];
+
+const { otpauth } = grpc.loadPackageDefinition(protoLoader.loadSync(
+  ['otpauth/v1/otp_auth.proto', 'otpauth/v1/otp_operations.proto'],
+  { includeDirs: [PROTOS], keepCase: true, enums: String, longs: Number, defaults: true, oneofs: true }));
+const rpc = new protobuf.Root().loadSync(path.join(__dirname, '../rpc_status.proto'), { keepCase: true });
+
+async function journey(address) {
+  const auth = caller(new otpauth.v1.OtpAuth(address, grpc.credentials.createInsecure()));
+  const operations = caller(new otpauth.v1.OtpOperations(address, grpc.credentials.createInsecure()));
+  const contractor = { institution_id: INSTITUTION, contractor_id: `node-${crypto.randomBytes(8).toString('hex')}` };
+  const browser = { ...contractor, channel: 'CHANNEL_PC_BROWSER' };
+  const login = { ...browser, purpose: 'PURPOSE_LOGIN' };
+
+  const issue = async () => {
+    const issued = await operations('IssueCredential', { request_id: requestId(), institution_id: INSTITUTION });
+    return { id: issued.credential_id, ...credentialOf(issued.otpauth_uri) };
+  };
+  const register = (credential, otp) =>
+    auth('Register', { ...browser, request_id: requestId(), credential_id: credential.id, otp });
+  const verify = (otp, changes = {}) => auth('Verify', { ...login, request_id: requestId(), otp, ...changes });
+
+  const first = await issue();
+  assert.match(first.id, /^[A-Z]{4}[0-9]{8}$/);
+  say('IssueCredential', first.id);
+
+  expect(await auth('GetRequirement', browser), { requirement: 'REQUIREMENT_NOT_REGISTERED' });
+  say('GetRequirement', 'NOT_REGISTERED');
+
+  // OTPs of one credential must be of growing time steps, and the window is one step back to one ahead: that makes three acts
+  // without waiting, if they are begun early enough in a step.
+  const now = await first.earlyInStep();
+
+  expect(await register(first, first.otp(now - 1)), { outcome: 'OUTCOME_ACCEPTED', decision: 'DECISION_ALLOW' });
+  say('Register', 'ACCEPTED');
+
+  expect(await auth('GetRequirement', browser), { requirement: 'REQUIREMENT_REQUIRED' });
+  say('GetRequirement', 'REQUIRED');
+
+  const submission = { request_id: requestId() };
+  expect(await verify(first.otp(now), submission), { outcome: 'OUTCOME_ACCEPTED', decision: 'DECISION_ALLOW' });
+  say('Verify', 'ACCEPTED');
+
+  expect(await verify(first.otp(now)), { outcome: 'OUTCOME_ALREADY_USED', decision: 'DECISION_DENY', repeated: false });
+  say('Verify, same OTP in a new submission', 'ALREADY_USED');
+
+  expect(await verify(first.otp(now), submission), { outcome: 'OUTCOME_ACCEPTED', decision: 'DECISION_ALLOW', repeated: true });
+  say('Verify, same submission delivered again', 'ACCEPTED, repeated');
+
+  expect(await verify(first.otp(now - 1)), { outcome: 'OUTCOME_ALREADY_USED', decision: 'DECISION_DENY' });
+  say('Verify, OTP of the registration', 'ALREADY_USED');
+
+  const mismatch = await verify(first.otpOfNoStepNear(now));
+  expect(mismatch, { outcome: 'OUTCOME_MISMATCH', decision: 'DECISION_DENY', attempts_left: 4 });
+  say('Verify, wrong OTP', `MISMATCH, ${mismatch.attempts_left} attempts left`);
+
+  expect(await verify('', { channel: 'CHANNEL_FEATURE_PHONE' }), { outcome: 'OUTCOME_BYPASSED', decision: 'DECISION_ALLOW' });
+  say('Verify on a feature phone, no OTP', 'BYPASSED');
+
+  const error = await verify('12 456').then(() => assert.fail('a malformed OTP was answered'), (e) => e);
+  assert.equal(error.code, grpc.status.INVALID_ARGUMENT, error.message);
+  const details = detailsOf(error);
+  expect(details.ErrorInfo, { reason: 'INVALID_REQUEST', domain: 'otpauth.v1' });
+  assert.deepEqual(details.BadRequest.field_violations.map((violation) => violation.field), ['otp']);
+  say('Verify, malformed OTP', `INVALID_ARGUMENT: otp ${details.BadRequest.field_violations[0].description}`);
+
+  expect(await auth('Suspend', { ...browser, request_id: requestId(), otp: first.otp(now + 1) }),
+    { outcome: 'OUTCOME_ACCEPTED', decision: 'DECISION_ALLOW' });
+  say('Suspend', 'ACCEPTED');
+
+  expect(await verify(first.otp(now + 1)), { outcome: 'OUTCOME_SUSPENDED', decision: 'DECISION_ALLOW' });
+  say('Verify for a login', 'SUSPENDED, ALLOW');
+
+  expect(await verify(first.otp(now + 1), { purpose: 'PURPOSE_TRANSFER' }), { outcome: 'OUTCOME_SUSPENDED', decision: 'DECISION_DENY' });
+  say('Verify for a transfer', 'SUSPENDED, DENY');
+
+  const second = await issue();
+  expect(await register(second, second.otp(second.step())), { outcome: 'OUTCOME_ACCEPTED', decision: 'DECISION_ALLOW' });
+  say('Register another credential', 'ACCEPTED');
+}
+
+// Calls an RPC by its name, as protos/README.md asks for: with a deadline, and delivering the same request again, with the same
+// request_id, where it is not known whether it arrived.
+function caller(client) {
+  return async (method, request) => {
+    for (let delivery = 1; ; delivery++) {
+      try {
+        return await new Promise((resolve, reject) => client[method](
+          request,
+          { deadline: Date.now() + DEADLINE_MS },
+          (error, response) => (error ? reject(error) : resolve(response))));
+      } catch (error) {
+        if (delivery === DELIVERIES || !RETRYABLE.includes(error.code)) throw error;
+        await sleep(250 * delivery);
+      }
+    }
+  };
+}
+
+// Once per submission of a customer.
+function requestId() {
+  return crypto.randomBytes(16).toString('base64url');
+}
+
+// The google.rpc details of an error by the names of their messages.
+function detailsOf(error) {
+  const [trailer] = error.metadata.get('grpc-status-details-bin');
+  const status = rpc.lookupType('google.rpc.Status').decode(trailer);
+  return Object.fromEntries(status.details.map(({ type_url: url, value }) => {
+    const type = rpc.lookupType(url.slice(url.lastIndexOf('/') + 1));
+    return [type.name, type.toObject(type.decode(value))];
+  }));
+}
+
+function expect(answer, expected) {
+  assert.deepEqual(Object.fromEntries(Object.keys(expected).map((field) => [field, answer[field]])), expected);
+}
+
+function say(step, answer) {
+  console.log(`${step}: ${answer}`);
+}
+
+if (process.argv.length !== 3) {
+  console.error('usage: node journey.js host:port');
+  process.exit(2);
+}
+
+journey(process.argv[2]).catch((error) => {
+  console.error(error);
+  process.exit(1);
+});

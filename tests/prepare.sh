@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Installs what the tests need beyond the .NET SDK, Node.js, Python 3 and git. Says nothing and changes nothing when all is there.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+packages=(
+  # Real servers: the tests start their own, on free ports and in temporary folders.
+  postgresql
+  redis-server
+  # ps and kill, which the tests hang and crash those servers with.
+  procps
+  # Independent implementations of RFC 4226, 6238 and 6030.
+  oathtool
+  pskctool
+  # The service called from Python. Debian's python3-grpc-tools does not know proto3's "optional"; protoc with the plugin does.
+  python3-grpcio
+  python3-protobuf
+  protobuf-compiler
+  protobuf-compiler-grpc
+)
+
+as_root() {
+  if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
+missing_packages() {
+  local installed
+  # An unknown package is an error of dpkg-query, and here just one that is missing.
+  installed=$(dpkg-query --show --showformat '${Package} ${db:Status-Status}\n' "${packages[@]}" 2>/dev/null || true)
+  for package in "${packages[@]}"; do
+    grep -qx "$package installed" <<<"$installed" || echo "$package"
+  done
+}
+
+install_packages() {
+  local policy=/usr/sbin/policy-rc.d
+  if [[ ! -e $policy ]]; then
+    # Debian starts a server as it installs it, which no test is to find or depend on: not while this script installs.
+    trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+    as_root chmod 755 $policy
+  fi
+  as_root apt-get update --quiet=2
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends "$@"
+}
+
+mapfile -t missing < <(missing_packages)
+if ((${#missing[@]} > 0)); then
+  echo "installing ${missing[*]}"
+  install_packages "${missing[@]}"
+fi
+
+# npm takes seconds to find that nothing changed: compare what was asked for with what was installed last.
+cd clients/node
+wanted=$(sha256sum package.json package-lock.json)
+if [[ ! -e node_modules/.prepared || $(<node_modules/.prepared) != "$wanted" ]]; then
+  echo "installing Node.js modules"
+  npm install --omit-lockfile-registry-resolved --no-audit --no-fund --ignore-scripts --loglevel=error
+  sha256sum package.json package-lock.json >node_modules/.prepared
+fi

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# The one test command: prepares the machine, builds, checks the wire contract and the migrations, runs every test.
+# The last line is "N passed, N failed"; the exit code is 0 only where tests ran and none failed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+
+passed=0
+failed=0
+results=$(mktemp -d)
+
+# Whatever ends the run, the sum is its last line.
+finish() {
+  local code=$?
+  rm -rf "$results"
+  # An end that no check has counted is a failure too.
+  if ((code != 0 && failed == 0)); then failed=1; fi
+  echo "$passed passed, $failed failed"
+  if ((failed > 0)); then exit 1; fi
+}
+trap finish EXIT
+
+fail() {
+  failed=$((failed + 1))
+  echo "FAILED  $1"
+}
+
+# A step that everything after it needs: its failure ends the run. Its output is shown only then.
+step() {
+  local name=$1
+  shift
+  echo "--      $name"
+  if ! "$@" >"$results/output" 2>&1; then
+    fail "$name"
+    show_output
+    exit 1
+  fi
+}
+
+# A check that counts as one test.
+check() {
+  local name=$1
+  shift
+  if "$@" >"$results/output" 2>&1; then
+    passed=$((passed + 1))
+    echo "ok      $name"
+  else
+    fail "$name"
+    show_output
+  fi
+}
+
+show_output() {
+  tail -n 60 "$results/output" | sed 's/^/        /'
+}
+
+buf() {
+  tests/clients/node/node_modules/.bin/buf "$@"
+}
+
+no_pending_model_changes() {
+  dotnet ef migrations has-pending-model-changes --no-build --project src/OtpAuthService --context "$1"
+}
+
+run_tests() {
+  # A test that hangs would otherwise be the last thing ever heard of the run.
+  dotnet test OtpAuthService.sln --no-build --logger trx --results-directory "$results/trx" \
+    --blame-hang-timeout 5m --blame-hang-dump-type none >"$results/output" 2>&1
+}
+
+step "prepare" bash tests/prepare.sh
+step "build" dotnet build OtpAuthService.sln --configuration Debug
+step "dotnet tools" dotnet tool restore
+
+check "wire contract: lint" buf lint protos
+check "wire contract: format" buf format protos --diff --exit-code
+check "wire contract: only additions since the last release" buf breaking protos --against protos/released.binpb
+check "migrations fit the model: PostgreSQL" no_pending_model_changes PostgresOtpDbContext
+check "migrations fit the model: SQLite" no_pending_model_changes SqliteOtpDbContext
+
+echo "--      tests"
+tests_code=0
+run_tests || tests_code=$?
+python3 tests/trx_summary.py "$results/trx" >"$results/summary"
+# First line: how many passed and failed; then what failed.
+read -r tests_passed tests_failed <"$results/summary"
+tail -n +2 "$results/summary"
+passed=$((passed + tests_passed))
+failed=$((failed + tests_failed))
+
+if ((tests_code != 0 && tests_failed == 0)); then
+  fail "dotnet test ended with $tests_code though no test failed: a crash, or a test that hung"
+  show_output
+elif ((tests_passed + tests_failed == 0)); then
+  fail "no test ran"
+  show_output
+fi
