@@ -179,5 +179,11 @@ internal static class StoreErrors
     private const int SqliteConstraintPrimaryKey = 1555;
     private const int SqliteConstraintUnique = 2067;
 
-    private static Exception Root(Exception error) => error is DbUpdateException { InnerException: { } inner } ? inner : error;
+    /// <summary>EF Core wraps what the database said: a failed save, and, on PostgreSQL, whatever it takes for transient.</summary>
+    private static Exception Root(Exception error) => error switch
+    {
+        DbUpdateException { InnerException: { } inner } => Root(inner),
+        InvalidOperationException { InnerException: (DbException or DbUpdateException or TimeoutException) and { } inner } => Root(inner),
+        _ => error,
+    };
 }

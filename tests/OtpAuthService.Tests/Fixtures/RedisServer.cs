@@ -39,6 +39,29 @@ internal sealed class RedisServer : IAsyncDisposable
         await redis.GetServers()[0].FlushAllDatabasesAsync();
     }
 
+    /// <summary>A foreign writer: every key gets this value.</summary>
+    public async Task SetAllAsync(string value)
+    {
+        await using var redis = await ConnectionMultiplexer.ConnectAsync(ConnectionString);
+        await foreach (var key in redis.GetServers()[0].KeysAsync())
+        {
+            await redis.GetDatabase().StringSetAsync(key, value);
+        }
+    }
+
+    /// <summary>All keys and values, to be searched.</summary>
+    public async Task<string> DumpAsync()
+    {
+        await using var redis = await ConnectionMultiplexer.ConnectAsync(ConnectionString);
+        var lines = new List<string>();
+        await foreach (var key in redis.GetServers()[0].KeysAsync())
+        {
+            lines.Add($"{key}={await redis.GetDatabase().StringGetAsync(key)}");
+        }
+
+        return string.Join('\n', lines);
+    }
+
     public async Task<long> CountKeysAsync()
     {
         await using var redis = await ConnectionMultiplexer.ConnectAsync(ConnectionString);

@@ -1,3 +1,5 @@
+using OtpAuthService.Credentials;
+
 namespace OtpAuthService.Tests.Fixtures;
 
 /// <summary>The stores that every behaviour test runs on, from the same test body.</summary>
@@ -61,7 +63,7 @@ internal sealed class StoresUnderTest : IDisposable
             PostgresConnectionString = kind == StoreKind.Sqlite ? null : await (postgres ?? await SharedServers.Postgres).CreateDatabaseAsync(),
             RedisConnectionString = kind == StoreKind.PostgresRedis ? (redis ?? await SharedServers.Redis).ConnectionString : null,
         };
-        Credentials.Kek.Create(Path.Combine(stores.folder, "kek"));
+        Kek.Create(Path.Combine(stores.folder, "kek"));
         return stores;
     }
 

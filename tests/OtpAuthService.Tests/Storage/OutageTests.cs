@@ -1,0 +1,203 @@
+using System.Diagnostics;
+using System.Net;
+using Grpc.Core;
+using OtpAuthService.Tests.Fixtures;
+using OtpAuthService.V1;
+
+namespace OtpAuthService.Tests.Storage;
+
+/// <summary>Promise P3: PostgreSQL gone is UNAVAILABLE and never a wrong OTP; Redis gone changes nothing but speed.</summary>
+[TestFixture]
+public class OutageTests
+{
+    private static readonly HttpClient Http = new();
+
+    private PostgresServer postgres = null!;
+    private RedisServer redis = null!;
+    private StoresUnderTest stores = null!;
+    private OtpService service = null!;
+
+    private DateTimeOffset Now => service.Clock.GetUtcNow();
+
+    [SetUp]
+    public async Task StartAsync()
+    {
+        postgres = await PostgresServer.StartNewAsync();
+        redis = await RedisServer.StartNewAsync();
+        stores = await StoresUnderTest.CreateAsync(StoreKind.PostgresRedis, postgres, redis);
+        service = await OtpService.StartAsync(stores);
+    }
+
+    [TearDown]
+    public async Task StopAsync()
+    {
+        await service.DisposeAsync();
+        stores.Dispose();
+        await redis.DisposeAsync();
+        await postgres.DisposeAsync();
+    }
+
+    [Test]
+    public async Task Verify_PostgresCrashed_IsUnavailableWithinASecondAndCountsNothing()
+    {
+        var (contractor, token) = await service.RegisteredAsync();
+
+        await postgres.CrashAsync();
+        await ExpectOutageAsync(contractor, token);
+        await postgres.StartAsync();
+
+        await ExpectRecoveryAsync(contractor, token);
+    }
+
+    [Test]
+    public async Task Verify_PostgresHangs_IsUnavailableWithinASecondAndCountsNothing()
+    {
+        var (contractor, token) = await service.RegisteredAsync();
+
+        await postgres.HangAsync();
+        await ExpectOutageAsync(contractor, token);
+        await postgres.ContinueAsync();
+
+        await ExpectRecoveryAsync(contractor, token);
+    }
+
+    [Test]
+    public async Task Verify_SameRequestIdAfterTheOutage_IsDecidedOnce()
+    {
+        var (contractor, token) = await service.RegisteredAsync();
+        var (otp, requestId) = (token.At(Now), Calls.NewRequestId());
+
+        await postgres.HangAsync();
+        await ExpectUnavailableAsync(() => service.Auth.VerifyAsync(contractor, otp, requestId));
+        await postgres.ContinueAsync();
+        await ReadyAsync();
+
+        // The hung transaction may have been carried out meanwhile or not: either way this submission is accepted, and only this one.
+        Assert.That((await service.Auth.VerifyAsync(contractor, otp, requestId)).Outcome, Is.EqualTo(Outcome.Accepted));
+        Assert.That((await service.Auth.VerifyAsync(contractor, otp)).Outcome, Is.EqualTo(Outcome.AlreadyUsed));
+    }
+
+    [Test]
+    public async Task Verify_RedisFlushedBetweenTwoUses_IsAlreadyUsed()
+    {
+        var (contractor, token) = await service.RegisteredAsync();
+        Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now))).Outcome, Is.EqualTo(Outcome.Accepted));
+        await Eventually.IsTrueAsync(async () => await redis.CountKeysAsync() > 0, "Redis has been told");
+
+        await redis.FlushAsync();
+
+        Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now))).Outcome, Is.EqualTo(Outcome.AlreadyUsed));
+    }
+
+    [Test]
+    public async Task Verify_RedisKilledBetweenTwoUses_IsAlreadyUsedAndComesBack()
+    {
+        var (contractor, token) = await service.RegisteredAsync();
+        Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now))).Outcome, Is.EqualTo(Outcome.Accepted));
+
+        redis.Kill();
+
+        for (var i = 0; i < 10; i++)
+        {
+            Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now))).Outcome, Is.EqualTo(Outcome.AlreadyUsed));
+        }
+
+        Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now, 1))).Outcome, Is.EqualTo(Outcome.Accepted));
+        await ExpectMetricAsync("otp_replay_cache_degraded", 1);
+        Assert.That(await StatusAsync("/health/ready"), Is.EqualTo(HttpStatusCode.OK), "Redis gone does not turn ready off");
+
+        await redis.StartAsync();
+        await Eventually.IsTrueAsync(
+            async () =>
+            {
+                await service.Auth.VerifyAsync(contractor, token.At(Now));
+                return await MetricAsync("otp_replay_cache_degraded") == 0;
+            },
+            "Redis is asked again");
+        Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now, 1))).Outcome, Is.EqualTo(Outcome.AlreadyUsed));
+    }
+
+    [Test]
+    public async Task Verify_RedisHangs_IsAnsweredFromPostgres()
+    {
+        var (contractor, token) = await service.RegisteredAsync();
+
+        redis.Hang();
+
+        Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now))).Outcome, Is.EqualTo(Outcome.Accepted));
+        Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now))).Outcome, Is.EqualTo(Outcome.AlreadyUsed));
+        redis.Continue();
+    }
+
+    /// <summary>Redis may lie: a step it calls used is refused, but nothing it says is ever a yes.</summary>
+    [Test]
+    public async Task Verify_RedisSaysUnusedOfAUsedStep_IsAlreadyUsed()
+    {
+        var (contractor, token) = await service.RegisteredAsync();
+        Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now))).Outcome, Is.EqualTo(Outcome.Accepted));
+        await Eventually.IsTrueAsync(async () => await redis.CountKeysAsync() > 0, "Redis has been told");
+
+        await redis.SetAllAsync("0");
+
+        Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now))).Outcome, Is.EqualTo(Outcome.AlreadyUsed));
+    }
+
+    [Test]
+    public async Task Redis_AfterAWholeJourney_HoldsNoContractorCredentialOrOtp()
+    {
+        var (contractor, token) = await service.RegisteredAsync();
+        await service.Auth.VerifyAsync(contractor, token.At(Now));
+        await Eventually.IsTrueAsync(async () => await redis.CountKeysAsync() > 0, "Redis has been told");
+
+        var content = await redis.DumpAsync();
+
+        Assert.That(content, Does.Not.Contain(contractor).And.Not.Contain(token.CredentialId).And.Not.Contain(token.At(Now)));
+    }
+
+    private async Task ExpectOutageAsync(string contractor, SoftToken token)
+    {
+        for (var i = 0; i < 5; i++)
+        {
+            var error = await ExpectUnavailableAsync(() => service.Auth.VerifyAsync(contractor, token.At(Now)));
+            Assert.That(error.GetRpcStatus()?.GetDetail<Google.Rpc.RetryInfo>()?.RetryDelay, Is.Not.Null);
+            await ExpectUnavailableAsync(() => service.Auth.VerifyAsync(contractor, token.WrongAt(Now)));
+        }
+
+        Assert.That(await StatusAsync("/health/ready"), Is.EqualTo(HttpStatusCode.ServiceUnavailable));
+        Assert.That(await StatusAsync("/health/live"), Is.EqualTo(HttpStatusCode.OK));
+    }
+
+    private async Task ExpectRecoveryAsync(string contractor, SoftToken token)
+    {
+        await ReadyAsync();
+        Assert.That((await service.Operations.BindingAsync(contractor)).ConsecutiveFailures, Is.Zero, "nothing was counted");
+        Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now, 1))).Outcome, Is.EqualTo(Outcome.Accepted));
+    }
+
+    private static async Task<RpcException> ExpectUnavailableAsync(Func<AsyncUnaryCall<VerifyResponse>> call)
+    {
+        var took = Stopwatch.StartNew();
+        var error = await Assert.ThrowsAsync<RpcException>(async () => await call());
+        Assert.That(error!.StatusCode, Is.EqualTo(StatusCode.Unavailable));
+        Assert.That(took.Elapsed, Is.LessThan(TimeSpan.FromSeconds(1)));
+        return error;
+    }
+
+    private Task ReadyAsync() => Eventually.IsTrueAsync(async () => await StatusAsync("/health/ready") == HttpStatusCode.OK, "ready again");
+
+    private async Task<HttpStatusCode> StatusAsync(string path)
+    {
+        using var response = await Http.GetAsync(service.ManagementAddress + path);
+        return response.StatusCode;
+    }
+
+    private Task ExpectMetricAsync(string name, double value) =>
+        Eventually.IsTrueAsync(async () => await MetricAsync(name) == value, $"{name} is {value}");
+
+    private async Task<double> MetricAsync(string name)
+    {
+        var metrics = await Http.GetStringAsync(service.ManagementAddress + "/metrics");
+        var line = metrics.Split('\n').Single(l => l.StartsWith(name + "{", StringComparison.Ordinal) || l.StartsWith(name + " ", StringComparison.Ordinal));
+        return double.Parse(line.Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture);
+    }
+}
