@@ -16,34 +16,56 @@ internal sealed class CredentialImport(DecisionLedger ledger, KeyWrapping wrappi
     public async Task<Answer> ImportAsync(
         Submission submission, IReadOnlyList<PskcCredential> file, string supplier, CancellationToken cancellation)
     {
-        var ids = file.Select(ReadId).ToList();
-        var answer = await ledger.DecideAsync(
-            submission,
-            async scope =>
-            {
-                if (await scope.Db.Credentials.Where(c => ids.Contains(c.CredentialId)).Select(c => c.CredentialId).FirstOrDefaultAsync(scope.Stop)
-                    is { Value: { } } known)
-                {
-                    throw new CredentialExistsException(known);
-                }
-
-                scope.Db.Credentials.AddRange(file.Zip(ids, (entry, id) => Wrap(entry, id, supplier, scope.Now)));
-                return Verdict.Accepted with { Imported = file.Count };
-            },
-            cancellation,
-            Deadline);
-        foreach (var entry in file)
+        try
         {
-            CryptographicOperations.ZeroMemory(entry.Key);
+            var ids = file.Select(ReadId).ToList();
+            var suppliers = file.Select(entry => SupplierOf(entry, supplier)).ToList();
+            var answer = await ledger.DecideAsync(
+                submission,
+                async scope =>
+                {
+                    await RefuseKnownAsync(scope, ids);
+                    scope.Db.Credentials.AddRange(file.Select((entry, i) => Wrap(entry, ids[i], suppliers[i], scope.Now)));
+                    return Verdict.Accepted with { Imported = file.Count };
+                },
+                cancellation,
+                Deadline);
+            return answer!;
         }
+        finally
+        {
+            foreach (var entry in file)
+            {
+                CryptographicOperations.ZeroMemory(entry.Key);
+            }
+        }
+    }
 
-        return answer!;
+    private static async Task RefuseKnownAsync(DecisionScope scope, List<CredentialId> ids)
+    {
+        var known = await scope.Db.Credentials
+            .Where(c => ids.Contains(c.CredentialId)).Select(c => (CredentialId?)c.CredentialId).FirstOrDefaultAsync(scope.Stop);
+        if (known is { } exists)
+        {
+            throw new CredentialExistsException(exists);
+        }
     }
 
     private static CredentialId ReadId(PskcCredential entry) =>
         CredentialId.TryParse(entry.Id, out var id)
             ? id
             : throw new InvalidRequestException("chunk", $"names a key '{entry.Id}', which is not a credential id: 4 to 40 letters and digits");
+
+    private static string SupplierOf(PskcCredential entry, string supplier)
+    {
+        var name = supplier.Length > 0 ? supplier : entry.Manufacturer ?? UnnamedSupplier;
+        return IsSupplierName(name)
+            ? name
+            : throw new InvalidRequestException("header.supplier", "must be set, for the file's Manufacturer is not up to 64 printable characters");
+    }
+
+    /// <summary>Up to 64 printable characters.</summary>
+    public static bool IsSupplierName(string name) => name.Length <= 64 && !name.Any(char.IsControl);
 
     private Credential Wrap(PskcCredential entry, CredentialId id, string supplier, DateTimeOffset now) => new()
     {
@@ -53,7 +75,7 @@ internal sealed class CredentialImport(DecisionLedger ledger, KeyWrapping wrappi
         Algorithm = entry.Algorithm,
         Digits = entry.Digits,
         PeriodSeconds = entry.PeriodSeconds,
-        Supplier = supplier.Length > 0 ? supplier : entry.Manufacturer ?? UnnamedSupplier,
+        Supplier = supplier,
         ValidFrom = entry.ValidFrom,
         ValidUntil = entry.ValidUntil,
         CreatedAt = now,

@@ -17,15 +17,15 @@ internal sealed class PskcEncryption : IDisposable
     // The MAC key is encrypted without a MAC of its own: by trying 256 IVs, a forger can steer one block of it to the empty key.
     private const int MinMacKeyBytes = 16;
 
-    private readonly byte[] _preSharedKey;
-    private readonly byte[] _macKey;
-    private readonly HashAlgorithmName _macHash;
+    private readonly byte[] preSharedKey;
+    private readonly byte[] macKey;
+    private readonly HashAlgorithmName macHash;
 
     private PskcEncryption(byte[] preSharedKey, byte[] macKey, HashAlgorithmName macHash)
     {
-        _preSharedKey = preSharedKey;
-        _macKey = macKey;
-        _macHash = macHash;
+        this.preSharedKey = preSharedKey;
+        this.macKey = macKey;
+        this.macHash = macHash;
     }
 
     /// <summary>Prepares for the keys of <paramref name="container"/>; null where they are plain and no key was given.</summary>
@@ -53,19 +53,19 @@ internal sealed class PskcEncryption : IDisposable
         var stated = Optional(secret, Pskc + "ValueMAC", where)
             ?? throw new PskcException(where, "has an encrypted key without a ValueMAC, so it may have been altered");
 
-        var cipher = CipherValue(encrypted, _preSharedKey, where);
-        var mac = CryptographicOperations.HmacData(_macHash, _macKey, cipher);
+        var cipher = CipherValue(encrypted, preSharedKey, where);
+        var mac = CryptographicOperations.HmacData(macHash, macKey, cipher);
         if (!CryptographicOperations.FixedTimeEquals(mac, Base64(stated, where)))
         {
             throw new PskcException(where, "does not match its MAC: the pre-shared key is another one, or the file was altered");
         }
-        return DecryptCbc(cipher, _preSharedKey, where);
+        return DecryptCbc(cipher, preSharedKey, where);
     }
 
     public void Dispose()
     {
-        CryptographicOperations.ZeroMemory(_preSharedKey);
-        CryptographicOperations.ZeroMemory(_macKey);
+        CryptographicOperations.ZeroMemory(preSharedKey);
+        CryptographicOperations.ZeroMemory(macKey);
     }
 
     private static PskcEncryption OpenEncrypted(XElement? macMethod, ReadOnlySpan<byte> preSharedKey)

@@ -58,8 +58,7 @@ internal sealed class OtpOperationsGrpcService(
         var requestId = read.RequestId(header!.RequestId);
         var institution = read.Institution(header.InstitutionId);
         read.Check(header.Format == ImportFormat.Pskc, header.Format, "header.format", "must be a known format");
-        read.Check(
-            header.Supplier.Length <= 64 && !header.Supplier.Any(char.IsControl), header.Supplier, "header.supplier", "must be up to 64 printable characters");
+        read.Check(CredentialImport.IsSupplierName(header.Supplier), header.Supplier, "header.supplier", "must be up to 64 printable characters");
         read.ThrowIfInvalid();
         var caller = Authorize(context, institution);
 
