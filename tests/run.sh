@@ -8,10 +8,13 @@ export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 passed=0
 failed=0
 results=$(mktemp -d)
+tests_group=
 
 # Whatever ends the run, the sum is its last line.
 finish() {
   local code=$?
+  # A test host that crashed or was interrupted leaves its PostgreSQL and Redis behind.
+  if [[ -n $tests_group ]]; then kill -KILL -- "-$tests_group" 2>/dev/null || true; fi
   rm -rf "$results"
   # An end that no check has counted is a failure too.
   if ((code != 0 && failed == 0)); then failed=1; fi
@@ -63,9 +66,12 @@ no_pending_model_changes() {
 }
 
 run_tests() {
-  # A test that hangs would otherwise be the last thing ever heard of the run.
-  dotnet test OtpAuthService.sln --no-build --logger trx --results-directory "$results/trx" \
-    --blame-hang-timeout 5m --blame-hang-dump-type none >"$results/output" 2>&1
+  # A session of its own, so that what it starts can be ended with it. A test that hangs would otherwise be the last thing ever
+  # heard of the run.
+  setsid dotnet test OtpAuthService.sln --no-build --logger trx --results-directory "$results/trx" \
+    --blame-hang-timeout 5m --blame-hang-dump-type none >"$results/output" 2>&1 &
+  tests_group=$!
+  wait "$tests_group"
 }
 
 step "prepare" bash tests/prepare.sh
