@@ -59,6 +59,7 @@ internal sealed class PskcEncryption : IDisposable
         {
             throw new PskcException(where, "does not match its MAC: the pre-shared key is another one, or the file was altered");
         }
+
         return DecryptCbc(cipher, preSharedKey, where);
     }
 
@@ -74,6 +75,7 @@ internal sealed class PskcEncryption : IDisposable
         {
             throw new PskcException(WholeFile, "has encrypted keys without a MACMethod, so they may have been altered");
         }
+
         var macHash = MacHash(Attribute(macMethod, "Algorithm", WholeFile));
         var key = preSharedKey.ToArray();
         try
@@ -100,6 +102,7 @@ internal sealed class PskcEncryption : IDisposable
                 WholeFile,
                 $"has a MACKey of less than {8 * MinMacKeyBytes} bits: the pre-shared key is another one, or the file was altered");
         }
+
         return macKey;
     }
 
@@ -150,6 +153,7 @@ internal sealed class PskcEncryption : IDisposable
                 where,
                 $"is encrypted with {name}, which takes a pre-shared key of {keyBytes} bytes, but {preSharedKey.Length} were given");
         }
+
         var cipher = Base64(Required(Required(encrypted, Xenc + "CipherData", where), Xenc + "CipherValue", where), where);
         return cipher.Length >= 2 * BlockBytes && cipher.Length % BlockBytes == 0
             ? cipher

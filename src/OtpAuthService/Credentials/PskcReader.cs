@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Xml.Linq;
-using OtpAuthService.V1;
 using static OtpAuthService.Credentials.PskcException;
 using static OtpAuthService.Credentials.PskcXml;
 
@@ -56,6 +55,7 @@ internal static class PskcReader
             credentials.ForEach(credential => CryptographicOperations.ZeroMemory(credential.Key));
             throw;
         }
+
         return credentials;
     }
 
@@ -72,8 +72,10 @@ internal static class PskcReader
             {
                 throw new PskcException(where, $"has the Id of key package {ordinals[Comparable(id, where)]}");
             }
+
             credentials.Add(ReadPackage(package, key, id, encryption, where));
         }
+
         if (credentials.Count == 0)
         {
             throw new PskcException(WholeFile, "has no KeyPackage");
@@ -158,10 +160,12 @@ internal static class PskcReader
         {
             throw new PskcException(where, $"answers in the Encoding {Quote(encoding)}; only DECIMAL is supported");
         }
+
         if (format.Attribute("CheckDigits")?.Value.Trim() is not (null or "false" or "0"))
         {
             throw new PskcException(where, "appends a check digit to its OTPs (CheckDigits), which is not supported");
         }
+
         var length = Attribute(format, "Length", where);
         return length switch
         {
@@ -181,6 +185,7 @@ internal static class PskcReader
             // The RFC leaves the start point to the algorithm; here it is the Unix epoch (RFC 6238 section 4.1, T0 = 0).
             throw new PskcException(where, "has a Time other than 0, and counting from another start than the Unix epoch is not supported");
         }
+
         var interval = PlainNumber(data, "TimeInterval", where);
         return interval switch
         {
@@ -196,6 +201,7 @@ internal static class PskcReader
         {
             return null;
         }
+
         return Optional(element, Pskc + "PlainValue", where) is { } plain
             ? Text(plain, where)
             : throw new PskcException(where, $"has a {name} without a PlainValue; an encrypted one is not supported");
@@ -217,6 +223,7 @@ internal static class PskcReader
         {
             return key;
         }
+
         CryptographicOperations.ZeroMemory(key);
         throw new PskcException(where, $"has a key of {8 * key.Length} bits; {8 * MinKeyBytes} to {8 * MaxKeyBytes} are supported");
     }
@@ -241,6 +248,7 @@ internal static class PskcReader
         {
             return (null, null);
         }
+
         foreach (var name in (string[])["PINPolicy", "NumberOfTransactions"])
         {
             if (policy.Element(Pskc + name) is not null)
@@ -248,6 +256,7 @@ internal static class PskcReader
                 throw new PskcException(where, $"has a {name} in its Policy, which cannot be enforced here");
             }
         }
+
         RefuseUnknown(policy, where, refuseExtensions: true, "StartDate", "ExpiryDate", "KeyUsage");
         RequireOtpUsage(policy, where);
         var from = ReadDate(policy, "StartDate", where);
@@ -266,6 +275,7 @@ internal static class PskcReader
         {
             throw new PskcException(where, $"has the unknown KeyUsage {Quote(unknown)} in its Policy");
         }
+
         if (usages.Length > 0 && !usages.Contains("OTP"))
         {
             throw new PskcException(where, "has a KeyUsage that does not include OTP");
@@ -280,6 +290,7 @@ internal static class PskcReader
         {
             return null;
         }
+
         var text = Text(element, where);
         return DateTimeOffset.TryParseExact(text, formats, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var date)
             ? date.ToUniversalTime()

@@ -101,10 +101,12 @@ internal static class PskcXml
             var name = Quote(root.Name.ToString());
             throw new PskcException(WholeFile, $"is not a PSKC file of RFC 6030: its root is {name}");
         }
+
         if (Attribute(root, "Version", WholeFile) != "1.0")
         {
             throw new PskcException(WholeFile, "is not of PSKC version 1.0");
         }
+
         return root;
     }
 

@@ -306,6 +306,7 @@ public sealed class PskcReaderTests
             Assert.That(Read(file)[0].Key, Is.EqualTo(key));
             return;
         }
+
         AssertRefused(file, "", $"key of {8 * bytes} bits|128 to 512");
     }
 
@@ -333,8 +334,10 @@ public sealed class PskcReaderTests
                     AssertHoldsNoKey(e);
                 }
             }
+
             bytes[i] = original;
         }
+
         Assert.That(refused, Is.GreaterThan(bytes.Length));
     }
 
@@ -390,6 +393,7 @@ public sealed class PskcReaderTests
             {
                 Assert.That(refusal.Message, Does.Contain(word));
             }
+
             Assert.That(refusal.Message, Does.EndWith(".").And.Not.Contain("\n"));
             AssertHoldsNoKey(refusal);
         }
