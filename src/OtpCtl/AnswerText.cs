@@ -3,13 +3,14 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.RegularExpressions;
 using Google.Protobuf;
+using Google.Protobuf.Reflection;
 using Google.Protobuf.WellKnownTypes;
 using Spectre.Console;
 
 namespace OtpCtl;
 
 /// <summary>
-/// Prints an answer of the service: one JSON document with --json, a table on a terminal, otherwise one "name: value" per line. Names are
+/// Prints an answer of the service: one JSON document with --json, columns on a terminal, otherwise one "name: value" per line. Names are
 /// those of the .proto files; values of enums lose the prefix that repeats their type.
 /// </summary>
 internal static partial class AnswerText
@@ -26,7 +27,7 @@ internal static partial class AnswerText
         }
         else if (IsForPeople(parsed))
         {
-            Screen(output).Write(AsTable(answer));
+            WriteForPeople(Screen(output), answer);
         }
         else
         {
@@ -40,15 +41,11 @@ internal static partial class AnswerText
     /// <summary>Whether the result goes to a terminal, not to a program.</summary>
     public static bool IsForPeople(ParseResult parsed) => !Console.IsOutputRedirected && !parsed.GetValue(GlobalOptions.Json);
 
-    /// <summary>Colour where the writer is a terminal; elsewhere the bare text, never wrapped.</summary>
+    /// <summary>Colour where the writer is a terminal, elsewhere the bare text. Lines are never broken: a URI has to be copied whole.</summary>
     public static IAnsiConsole Screen(TextWriter writer)
     {
         var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(writer) });
-        if (!console.Profile.Out.IsTerminal)
-        {
-            console.Profile.Width = int.MaxValue;
-        }
-
+        console.Profile.Width = 10_000;
         return console;
     }
 
@@ -61,20 +58,40 @@ internal static partial class AnswerText
     /// <summary>Outcome.AlreadyUsed → "OUTCOME_ALREADY_USED", as in proto3 JSON.</summary>
     public static string? WireName(System.Enum? value) => value is null ? null : $"{UpperSnake(value.GetType().Name)}_{Text(value)}";
 
-    /// <summary>Green for what lets the customer go on, red for what does not.</summary>
-    public static string Colour(string value) => value switch
+    /// <summary>As markup: green for what lets the customer go on, red for what does not.</summary>
+    public static string Coloured(string value)
     {
-        "ALLOW" or "ACCEPTED" or "BYPASSED" or "ACTIVE" => "green",
-        "DENY" or "MISMATCH" or "LOCKED_OUT" or "LOST" => "red",
-        _ => "default",
-    };
-
-    private static Table AsTable(IMessage answer)
-    {
-        var table = new Table().Border(TableBorder.Rounded).HideHeaders().AddColumns("name", "value");
-        foreach (var (name, value) in Rows(answer))
+        var colour = value switch
         {
-            table.AddRow(Markup.Escape(name), $"[{Colour(value)}]{Markup.Escape(value)}[/]");
+            "ALLOW" or "ACCEPTED" or "BYPASSED" or "ACTIVE" => "green",
+            "DENY" or "MISMATCH" or "LOCKED_OUT" or "LOST" => "red",
+            _ => "default",
+        };
+        return $"[{colour}]{Markup.Escape(value)}[/]";
+    }
+
+    // Lists, such as a contractor's bindings, become tables; everything before and after them, aligned lines.
+    private static void WriteForPeople(IAnsiConsole screen, IMessage answer)
+    {
+        var lists = answer.Descriptor.Fields.InDeclarationOrder().Where(field => field.IsRepeated).ToList();
+        foreach (var list in lists)
+        {
+            screen.Write(AsTable(list.MessageType, (IList)list.Accessor.GetValue(answer)));
+        }
+
+        var rows = Rows(answer).Where(row => !lists.Exists(list => row.Name.StartsWith($"{list.Name}[", StringComparison.Ordinal))).ToList();
+        var width = rows.Max(row => row.Name.Length);
+        rows.ForEach(row => screen.MarkupLine($"{row.Name.PadRight(width)}  {Coloured(row.Value)}"));
+    }
+
+    private static Table AsTable(MessageDescriptor type, IList messages)
+    {
+        var names = type.Fields.InDeclarationOrder().Select(field => field.Name).ToList();
+        var table = new Table().RoundedBorder();
+        names.ForEach(name => table.AddColumn(name));
+        foreach (var values in messages.Cast<IMessage>().Select(message => Rows(message).ToDictionary(row => row.Name, row => row.Value)))
+        {
+            table.AddRow([.. names.Select(name => Coloured(values.GetValueOrDefault(name, "")))]);
         }
 
         return table;

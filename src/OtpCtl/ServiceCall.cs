@@ -45,7 +45,7 @@ internal sealed record ServiceCall(OtpAuthChannel Service, string Institution, s
         }
         catch (RpcException e)
         {
-            errors.WriteLine($"otpctl: no answer from {address}.");
+            errors.WriteLine($"otpctl: no result from the service at {address}.");
             e.WriteTo(errors);
             WriteRetryHint(parsed, requestId);
             return ExitCode.Unavailable;

@@ -53,7 +53,7 @@ public sealed class OtpCtlUsageTests
         {
             Assert.That(result.ExitCode, Is.EqualTo(4));
             Assert.That(result.Output, Is.Empty);
-            Assert.That(result.Errors, Does.StartWith("otpctl: no answer from http://127.0.0.1:").And.Contains("UNAVAILABLE")
+            Assert.That(result.Errors, Does.StartWith("otpctl: no result from the service at http://127.0.0.1:").And.Contains("UNAVAILABLE")
                 .And.Contains("--request-id 0123456789abcdef").And.Not.Contains("   at ").And.Not.Contains("123456\n"));
         }
     }

@@ -53,7 +53,7 @@ internal static class DemoCommand
 
     private static void Print(IAnsiConsole screen, int number, DemoStep step)
     {
-        var words = step.Answer.Words().Select(word => $"[{AnswerText.Colour(word)}]{Markup.Escape(word)}[/]");
+        var words = step.Answer.Words().Select(AnswerText.Coloured);
         screen.WriteLine();
         screen.MarkupLineInterpolated($"{number,2}. [bold]{step.Act}[/] ({step.Term})");
         screen.MarkupLineInterpolated($"    {step.Call}");
