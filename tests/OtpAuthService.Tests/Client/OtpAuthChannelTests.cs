@@ -5,7 +5,6 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
 using OtpAuthService.Client;
 using OtpAuthService.V1;
 
@@ -25,10 +24,11 @@ public sealed class OtpAuthChannelTests
     public async Task StartService()
     {
         _misbehaving.Reset();
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
+        // Empty: the settings of the real service lie in the same folder.
+        var builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
             kestrel.Listen(System.Net.IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
+        builder.Services.AddRouting();
         builder.Services.AddGrpc();
         builder.Services.AddSingleton(_misbehaving);
         _service = builder.Build();
