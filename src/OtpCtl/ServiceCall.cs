@@ -27,7 +27,7 @@ internal sealed record ServiceCall(OtpAuthChannel Service, string Institution, s
             using var service = OpenChannel(address);
             return await command(new(service, parsed.GetRequiredValue(GlobalOptions.Institution), requestId, cancellation));
         }
-        catch (UsageException e)
+        catch (Exception e) when (e is UsageException or IOException or UnauthorizedAccessException)
         {
             errors.WriteLine($"otpctl: {e.Message}");
             return ExitCode.Usage;
