@@ -15,11 +15,11 @@ public sealed class OtpAuthChannel : IDisposable
     /// <summary>The deadline of a unary call whose caller set none, retries included: 3 s.</summary>
     public static readonly TimeSpan DefaultDeadline = TimeSpan.FromSeconds(3);
 
-    private readonly GrpcChannel _channel;
+    private readonly GrpcChannel channel;
 
     private OtpAuthChannel(GrpcChannel channel)
     {
-        _channel = channel;
+        this.channel = channel;
         CallInvoker = channel.Intercept(new DefaultDeadlineInterceptor(DefaultDeadline, TimeProvider.System));
         OtpAuth = new OtpAuth.OtpAuthClient(CallInvoker);
         Operations = new OtpOperations.OtpOperationsClient(CallInvoker);
@@ -61,7 +61,7 @@ public sealed class OtpAuthChannel : IDisposable
     }
 
     /// <summary>Closes the connections; calls that are under way are cancelled.</summary>
-    public void Dispose() => _channel.Dispose();
+    public void Dispose() => channel.Dispose();
 
     private static Uri ParseAddress(string address)
     {

@@ -11,6 +11,6 @@ internal static class QrCode
         using var data = QRCodeGenerator.GenerateQrCode(content, QRCodeGenerator.ECCLevel.L);
         using var code = new AsciiQRCode(data);
         // Light modules are drawn in the foreground colour; both colours are set so that a light terminal theme does not invert the code.
-        AnswerText.Screen(output).Write(new Text(code.GetGraphicSmall() + "\n", new Style(Color.White, Color.Black)));
+        AnswerOutput.Screen(output).Write(new Text(code.GetGraphicSmall() + "\n", new Style(Color.White, Color.Black)));
     }
 }

@@ -23,7 +23,8 @@ internal static class RpcErrorText
 
         if (details?.GetDetail<ErrorInfo>() is { } info)
         {
-            errors.WriteLine($"  reason: {info.Reason} ({string.Join(", ", info.Metadata.Select(m => $"{m.Key}={m.Value}").Prepend(info.Domain))})");
+            var circumstances = info.Metadata.Select(entry => $"{entry.Key}={entry.Value}").Prepend(info.Domain);
+            errors.WriteLine($"  reason: {info.Reason} ({string.Join(", ", circumstances)})");
         }
 
         if (details?.GetDetail<RetryInfo>()?.RetryDelay is { } delay)

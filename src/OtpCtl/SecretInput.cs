@@ -1,4 +1,4 @@
-using Spectre.Console;
+using System.Text;
 
 namespace OtpCtl;
 
@@ -10,10 +10,27 @@ internal static class SecretInput
     public static string ReadLine(string name)
     {
         var line = Console.IsInputRedirected ? Console.In.ReadLine() : Ask(name);
-        return line is { Length: > 0 } ? line : throw new UsageException($"no {name}: stdin has no line.");
+        return line is { Length: > 0 } ? line : throw new UsageException($"no {name} was given.");
     }
 
-    // On stderr: stdout is for the result.
-    private static string Ask(string name) =>
-        AnswerText.Screen(Console.Error).Prompt(new TextPrompt<string>($"{name}:").Secret(null));
+    private static string Ask(string name)
+    {
+        // On stderr: stdout is for the result.
+        Console.Error.Write($"{name}: ");
+        var typed = new StringBuilder();
+        for (var key = Console.ReadKey(intercept: true); key.Key != ConsoleKey.Enter; key = Console.ReadKey(intercept: true))
+        {
+            if (key.Key == ConsoleKey.Backspace)
+            {
+                typed.Length = Math.Max(0, typed.Length - 1);
+            }
+            else if (!char.IsControl(key.KeyChar))
+            {
+                typed.Append(key.KeyChar);
+            }
+        }
+
+        Console.Error.WriteLine();
+        return typed.ToString();
+    }
 }

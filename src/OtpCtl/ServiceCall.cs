@@ -27,7 +27,7 @@ internal sealed record ServiceCall(OtpAuthChannel Service, string Institution, s
             using var service = OpenChannel(address);
             return await command(new(service, parsed.GetRequiredValue(GlobalOptions.Institution), requestId, cancellation));
         }
-        catch (UsageException e)
+        catch (Exception e) when (e is UsageException or IOException or UnauthorizedAccessException)
         {
             errors.WriteLine($"otpctl: {e.Message}");
             return ExitCode.Usage;
@@ -45,7 +45,7 @@ internal sealed record ServiceCall(OtpAuthChannel Service, string Institution, s
         }
         catch (RpcException e)
         {
-            errors.WriteLine($"otpctl: no answer from {address}.");
+            errors.WriteLine($"otpctl: no result from the service at {address}.");
             e.WriteTo(errors);
             WriteRetryHint(parsed, requestId);
             return ExitCode.Unavailable;

@@ -5,7 +5,6 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
 using OtpAuthService.Client;
 using OtpAuthService.V1;
 
@@ -17,53 +16,54 @@ namespace OtpAuthService.Tests;
 /// </summary>
 public sealed class OtpAuthChannelTests
 {
-    private readonly Misbehaving _misbehaving = new();
-    private WebApplication _service = null!;
-    private OtpAuthChannel _channel = null!;
+    private readonly Misbehaving misbehaving = new();
+    private WebApplication service = null!;
+    private OtpAuthChannel channel = null!;
 
     [SetUp]
     public async Task StartService()
     {
-        _misbehaving.Reset();
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
+        misbehaving.Reset();
+        // Empty: the settings of the real service lie in the same folder.
+        var builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
             kestrel.Listen(System.Net.IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
+        builder.Services.AddRouting();
         builder.Services.AddGrpc();
-        builder.Services.AddSingleton(_misbehaving);
-        _service = builder.Build();
-        _service.MapGrpcService<Misbehaving>();
-        await _service.StartAsync();
-        _channel = OtpAuthChannel.Create(_service.Urls.Single());
+        builder.Services.AddSingleton(misbehaving);
+        service = builder.Build();
+        service.MapGrpcService<Misbehaving>();
+        await service.StartAsync();
+        channel = OtpAuthChannel.Create(service.Urls.Single());
     }
 
     [TearDown]
     public async Task StopService()
     {
-        _channel.Dispose();
-        await _service.DisposeAsync();
+        channel.Dispose();
+        await service.DisposeAsync();
     }
 
     [Test]
     public async Task Call_UnavailableAtFirst_IsSentAgainWithTheSameRequestId()
     {
-        _misbehaving.Failures = new([StatusCode.Unavailable, StatusCode.Unavailable]);
+        misbehaving.Failures = new([StatusCode.Unavailable, StatusCode.Unavailable]);
 
-        var answer = await _channel.OtpAuth.VerifyAsync(new() { RequestId = RequestId.New() });
+        var answer = await channel.OtpAuth.VerifyAsync(new() { RequestId = RequestId.New() });
 
         Assert.That(answer.Outcome, Is.EqualTo(Outcome.Accepted));
-        Assert.That(_misbehaving.RequestIds, Has.Count.EqualTo(3));
-        Assert.That(_misbehaving.RequestIds.Distinct().Count(), Is.EqualTo(1));
+        Assert.That(misbehaving.RequestIds, Has.Count.EqualTo(3));
+        Assert.That(misbehaving.RequestIds.Distinct().Count(), Is.EqualTo(1));
     }
 
     [Test]
     public async Task Call_UnavailableForGood_GivesUpAfterFourAttempts()
     {
-        _misbehaving.Failures = new(Enumerable.Repeat(StatusCode.Unavailable, 10));
+        misbehaving.Failures = new(Enumerable.Repeat(StatusCode.Unavailable, 10));
 
         await AssertFailsAsync(StatusCode.Unavailable);
 
-        Assert.That(_misbehaving.RequestIds, Has.Count.EqualTo(4));
+        Assert.That(misbehaving.RequestIds, Has.Count.EqualTo(4));
     }
 
     [TestCase(StatusCode.InvalidArgument)]
@@ -74,17 +74,17 @@ public sealed class OtpAuthChannelTests
     [TestCase(StatusCode.Unknown)]
     public async Task Call_AnyOtherStatus_IsNotSentAgain(StatusCode status)
     {
-        _misbehaving.Failures = new([status]);
+        misbehaving.Failures = new([status]);
 
         await AssertFailsAsync(status);
 
-        Assert.That(_misbehaving.RequestIds, Has.Count.EqualTo(1));
+        Assert.That(misbehaving.RequestIds, Has.Count.EqualTo(1));
     }
 
     [Test]
     public async Task Call_NoDeadlineAndNoAnswer_EndsAfterThreeSeconds()
     {
-        _misbehaving.Delay = TimeSpan.FromMinutes(1);
+        misbehaving.Delay = TimeSpan.FromMinutes(1);
         var elapsed = Stopwatch.StartNew();
 
         await AssertFailsAsync(StatusCode.DeadlineExceeded);
@@ -95,9 +95,9 @@ public sealed class OtpAuthChannelTests
     [Test]
     public async Task Call_OwnDeadline_IsKept()
     {
-        _misbehaving.Delay = TimeSpan.FromSeconds(3.5);
+        misbehaving.Delay = TimeSpan.FromSeconds(3.5);
 
-        var answer = await _channel.OtpAuth.VerifyAsync(
+        var answer = await channel.OtpAuth.VerifyAsync(
             new() { RequestId = RequestId.New() }, deadline: TimeProvider.System.GetUtcNow().AddSeconds(20).UtcDateTime);
 
         Assert.That(answer.Outcome, Is.EqualTo(Outcome.Accepted));
@@ -105,7 +105,7 @@ public sealed class OtpAuthChannelTests
 
     private async Task AssertFailsAsync(StatusCode status)
     {
-        var error = await Assert.ThrowsAsync<RpcException>(async () => await _channel.OtpAuth.VerifyAsync(new() { RequestId = RequestId.New() }));
+        var error = await Assert.ThrowsAsync<RpcException>(async () => await channel.OtpAuth.VerifyAsync(new() { RequestId = RequestId.New() }));
         Assert.That(error!.StatusCode, Is.EqualTo(status));
     }
 

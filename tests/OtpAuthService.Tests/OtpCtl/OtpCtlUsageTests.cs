@@ -1,5 +1,4 @@
-using System.Net;
-using System.Net.Sockets;
+using OtpAuthService.Tests.Fixtures;
 
 namespace OtpAuthService.Tests;
 
@@ -47,22 +46,14 @@ public sealed class OtpCtlUsageTests
     public async Task Call_NobodyListens_Exits4WithASentenceAndTheRequestIdToRepeat()
     {
         var result = await OtpCtlProcess.RunAsync(
-            "123456\n", ["binding", "verify", "--contractor", "K-1", "--address", AddressOfNobody(), "--request-id", "0123456789abcdef"]);
+            "123456\n", ["binding", "verify", "--contractor", "K-1", "--address", $"http://127.0.0.1:{Loopback.FreePort()}", "--request-id", "0123456789abcdef"]);
 
         using (Assert.EnterMultipleScope())
         {
             Assert.That(result.ExitCode, Is.EqualTo(4));
             Assert.That(result.Output, Is.Empty);
-            Assert.That(result.Errors, Does.StartWith("otpctl: no answer from http://127.0.0.1:").And.Contains("UNAVAILABLE")
+            Assert.That(result.Errors, Does.StartWith("otpctl: no result from the service at http://127.0.0.1:").And.Contains("UNAVAILABLE")
                 .And.Contains("--request-id 0123456789abcdef").And.Not.Contains("   at ").And.Not.Contains("123456\n"));
         }
-    }
-
-    // Bound and let go: nothing listens there a moment later.
-    private static string AddressOfNobody()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return $"http://{listener.LocalEndpoint}";
     }
 }

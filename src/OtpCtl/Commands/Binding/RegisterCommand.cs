@@ -35,7 +35,7 @@ internal static class RegisterCommand
                 Otp = SubmittedOtp.Read(parsed),
             },
             cancellationToken: call.Cancellation);
-        AnswerText.Write(parsed, answer);
+        AnswerOutput.Write(parsed, answer);
         return ExitCode.Of(answer.Decision);
     }
 }

@@ -19,7 +19,7 @@ internal static class ShowCommand
         var answer = await call.Service.Operations.GetBindingAsync(
             new() { InstitutionId = call.Institution, ContractorId = parsed.GetRequiredValue(ContractorOption.Option) },
             cancellationToken: call.Cancellation);
-        AnswerText.Write(parsed, answer);
+        AnswerOutput.Write(parsed, answer);
         return ExitCode.Success;
     }
 }

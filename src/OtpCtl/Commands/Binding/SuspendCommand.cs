@@ -6,7 +6,7 @@ internal static class SuspendCommand
 {
     public static Command Create()
     {
-        var command = new Command("suspend", "利用停止: ends the contractor's use of OTPs, with an OTP of the credential that is stopped.")
+        var command = new Command("suspend", "利用停止: ends the contractor's use of OTPs, with an OTP of the credential to be stopped.")
         {
             ContractorOption.Option, ChannelOption.Option, SubmittedOtp.Option, ServiceCall.RequestIdOption,
         };
@@ -26,7 +26,7 @@ internal static class SuspendCommand
                 Otp = SubmittedOtp.Read(parsed),
             },
             cancellationToken: call.Cancellation);
-        AnswerText.Write(parsed, answer);
+        AnswerOutput.Write(parsed, answer);
         return ExitCode.Of(answer.Decision);
     }
 }

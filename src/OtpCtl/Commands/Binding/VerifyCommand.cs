@@ -34,7 +34,7 @@ internal static class VerifyCommand
                 Otp = SubmittedOtp.Read(parsed),
             },
             cancellationToken: call.Cancellation);
-        AnswerText.Write(parsed, answer);
+        AnswerOutput.Write(parsed, answer);
         return ExitCode.Of(answer.Decision);
     }
 

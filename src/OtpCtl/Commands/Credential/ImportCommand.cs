@@ -13,7 +13,8 @@ internal static class ImportCommand
     // Not the 3 s of other calls: a supplier's file may hold many thousand credentials.
     private static readonly TimeSpan Deadline = TimeSpan.FromMinutes(5);
 
-    private static readonly Argument<FileInfo> File = new Argument<FileInfo>("FILE") { Description = "The supplier's file." }.AcceptExistingOnly();
+    private static readonly Argument<FileInfo> File =
+        new Argument<FileInfo>("FILE") { Description = "The supplier's file." }.AcceptExistingOnly();
 
     private static readonly Option<string> Format = new Option<string>("--format")
     {
@@ -69,7 +70,7 @@ internal static class ImportCommand
         using var upload = call.Service.Operations.ImportCredentials(
             deadline: (TimeProvider.System.GetUtcNow() + Deadline).UtcDateTime, cancellationToken: call.Cancellation);
         await SendAsync(upload.RequestStream, header, file);
-        AnswerText.Write(parsed, await upload.ResponseAsync);
+        AnswerOutput.Write(parsed, await upload.ResponseAsync);
         return ExitCode.Success;
     }
 
@@ -93,19 +94,31 @@ internal static class ImportCommand
 
     private static byte[] ReadKey(ParseResult parsed, byte[] file)
     {
-        var hex =
-            parsed.GetValue(KeyFile) is { } keyFile ? System.IO.File.ReadAllText(keyFile.FullName)
-            : parsed.GetValue(KeyStdin) || (HasEncryptedKeys(file) && !Console.IsInputRedirected) ? SecretInput.ReadLine("pre-shared key (hex)")
-            : HasEncryptedKeys(file) ? throw new UsageException("the keys in the file are encrypted: give --key-file or --key-stdin.")
-            : "";
         try
         {
-            return Convert.FromHexString(hex.Trim());
+            return Convert.FromHexString(ReadKeyHex(parsed, file).Trim());
         }
         catch (FormatException)
         {
             throw new UsageException("the pre-shared key is not in hex.");
         }
+    }
+
+    private static string ReadKeyHex(ParseResult parsed, byte[] file)
+    {
+        if (parsed.GetValue(KeyFile) is { } keyFile)
+        {
+            return System.IO.File.ReadAllText(keyFile.FullName);
+        }
+
+        if (!parsed.GetValue(KeyStdin) && !HasEncryptedKeys(file))
+        {
+            return "";
+        }
+
+        return parsed.GetValue(KeyStdin) || !Console.IsInputRedirected
+            ? SecretInput.ReadLine("pre-shared key (hex)")
+            : throw new UsageException("the keys in the file are encrypted: give --key-file or --key-stdin.");
     }
 
     // Only to know whether to ask for a key. Whatever is wrong with the file is the service's to say.

@@ -47,8 +47,8 @@ internal static class IssueCommand
                 Algorithm = ReadAlgorithm(parsed),
             },
             cancellationToken: call.Cancellation);
-        AnswerText.Write(parsed, answer);
-        if (AnswerText.IsForPeople(parsed) && !parsed.GetValue(NoQr))
+        AnswerOutput.Write(parsed, answer);
+        if (AnswerOutput.IsForPeople(parsed) && !parsed.GetValue(NoQr))
         {
             QrCode.Draw(parsed.InvocationConfiguration.Output, answer.OtpauthUri);
         }

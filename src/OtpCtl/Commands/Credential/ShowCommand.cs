@@ -18,7 +18,7 @@ internal static class ShowCommand
         var answer = await call.Service.Operations.GetCredentialAsync(
             new() { InstitutionId = call.Institution, CredentialId = parsed.GetRequiredValue(Id) },
             cancellationToken: call.Cancellation);
-        AnswerText.Write(parsed, answer);
+        AnswerOutput.Write(parsed, answer);
         return ExitCode.Success;
     }
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Spectre.Console;
 
 namespace OtpCtl.Commands.Demo;
@@ -8,12 +9,16 @@ namespace OtpCtl.Commands.Demo;
 internal static class DemoCommand
 {
     // Japanese terms stay readable in the document.
-    private static readonly JsonSerializerOptions Json =
-        new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
 
     public static Command Create()
     {
-        var command = new Command("demo", "Walks through a new contractor's life with OTPs, from 利用登録 to 端末変更, and checks each answer.");
+        var command = new Command("demo", "Walks through a contractor's life with OTPs, from 利用登録 to 端末変更, and checks each answer.");
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => WalkAsync(parsed, call), cancellation));
         return command;
     }
@@ -22,11 +27,12 @@ internal static class DemoCommand
     {
         var journey = new Journey(call, parsed.InvocationConfiguration.Error, TimeProvider.System);
         var forPrograms = parsed.GetValue(GlobalOptions.Json);
-        var screen = AnswerText.Screen(parsed.InvocationConfiguration.Output);
+        var screen = AnswerOutput.Screen(parsed.InvocationConfiguration.Output);
         var steps = new List<DemoStep>();
         if (!forPrograms)
         {
-            screen.MarkupLineInterpolated($"Contractor [bold]{journey.ContractorId}[/] of institution {call.Institution}; T is the current time step.");
+            screen.MarkupLineInterpolated(
+                $"Contractor [bold]{journey.ContractorId}[/] of institution {call.Institution}; T is the current time step.");
         }
 
         await foreach (var step in journey.StepsAsync())
@@ -53,7 +59,7 @@ internal static class DemoCommand
 
     private static void Print(IAnsiConsole screen, int number, DemoStep step)
     {
-        var words = step.Answer.Words().Select(word => $"[{AnswerText.Colour(word)}]{Markup.Escape(word)}[/]");
+        var words = step.Answer.Words().Select(AnswerText.Coloured);
         screen.WriteLine();
         screen.MarkupLineInterpolated($"{number,2}. [bold]{step.Act}[/] ({step.Term})");
         screen.MarkupLineInterpolated($"    {step.Call}");

@@ -25,11 +25,7 @@ internal sealed record DemoAnswer(Enum? Outcome, Decision? Decision = null, bool
 {
     public static DemoAnswer Of(GetRequirementResponse a) => new(a.Requirement);
 
-    public static DemoAnswer Of(RegisterResponse a) => new(a.Outcome, a.Decision, a.Repeated, a.HasAttemptsLeft ? a.AttemptsLeft : null);
-
-    public static DemoAnswer Of(VerifyResponse a) => new(a.Outcome, a.Decision, a.Repeated, a.HasAttemptsLeft ? a.AttemptsLeft : null);
-
-    public static DemoAnswer Of(SuspendResponse a) => new(a.Outcome, a.Decision, a.Repeated, a.HasAttemptsLeft ? a.AttemptsLeft : null);
+    public static DemoAnswer Of(IOtpAnswer a) => new(a.Outcome, a.Decision, a.Repeated, a.HasAttemptsLeft ? a.AttemptsLeft : null);
 
     public override string ToString() => string.Join(", ", Words());
 

@@ -33,7 +33,7 @@ internal sealed class Journey(ServiceCall call, TextWriter notes, TimeProvider t
         yield return await VerifyAsync("Log in", login, "OTP of T", Outcome.Accepted, Decision.Allow);
         yield return await VerifyAsync("Log in with the same OTP", Login(shown.OtpAt(t)), "OTP of T", Outcome.AlreadyUsed, Decision.Deny);
         yield return await VerifyAsync(
-            "Deliver the first login again", login, "OTP of T, request_id of the first login", Outcome.Accepted, Decision.Allow, repeated: true);
+            "Deliver the first login again", login, "OTP of T, same request_id as the first", Outcome.Accepted, Decision.Allow, repeated: true);
         yield return await VerifyAsync(
             "Log in with the OTP of the registration", Login(shown.OtpAt(t - 1)), "OTP of T-1", Outcome.AlreadyUsed, Decision.Deny);
         yield return await VerifyAsync("Log in with a wrong OTP", Login(shown.WrongOtp(t)), "wrong OTP", Outcome.Mismatch, Decision.Deny);
@@ -49,14 +49,19 @@ internal sealed class Journey(ServiceCall call, TextWriter notes, TimeProvider t
         shown = new OtpGenerator(second.OtpauthUri);
         t = await CurrentTimeStepAsync(shown.PeriodSeconds);
         yield return await RegisterAsync("Register the new credential", second.CredentialId, shown.OtpAt(t), "OTP of T");
-        yield return await VerifyAsync("Log in with the new credential", Login(shown.OtpAt(t + 1)), "OTP of T+1", Outcome.Accepted, Decision.Allow);
+        yield return await VerifyAsync(
+            "Log in with the new credential", Login(shown.OtpAt(t + 1)), "OTP of T+1", Outcome.Accepted, Decision.Allow);
     }
 
     private Task<IssueCredentialResponse> IssueAsync() => call.Service.Operations.IssueCredentialAsync(
         new() { RequestId = RequestId.New(), InstitutionId = call.Institution }, cancellationToken: call.Cancellation).ResponseAsync;
 
-    private static DemoStep Issued(IssueCredentialResponse answer) =>
-        DemoStep.Judge($"Issue credential {answer.CredentialId}", "トークンID", "IssueCredential", new(null), new(null));
+    private static DemoStep Issued(IssueCredentialResponse answer) => new(
+        $"Issue credential {answer.CredentialId}",
+        "トークンID",
+        "IssueCredential",
+        new(null),
+        answer.OtpauthUri.StartsWith("otpauth://totp/", StringComparison.Ordinal) ? null : "the key came in no otpauth URI");
 
     private async Task<DemoStep> RequirementAsync(string act, Requirement expected)
     {
@@ -109,7 +114,11 @@ internal sealed class Journey(ServiceCall call, TextWriter notes, TimeProvider t
         request.Channel = Channel.FeaturePhone;
         var answer = await call.Service.OtpAuth.VerifyAsync(request, cancellationToken: call.Cancellation);
         return DemoStep.Judge(
-            "Log in on a feature phone", "モバイルIB", "Verify LOGIN, CHANNEL_FEATURE_PHONE, no OTP", DemoAnswer.Of(answer), new(Outcome.Bypassed, Decision.Allow));
+            "Log in on a feature phone",
+            "モバイルIB",
+            "Verify LOGIN, CHANNEL_FEATURE_PHONE, no OTP",
+            DemoAnswer.Of(answer),
+            new(Outcome.Bypassed, Decision.Allow));
     }
 
     private async Task<DemoStep> SuspendAsync(string otp)

@@ -7,23 +7,23 @@ namespace OtpCtl.Commands.Demo;
 /// <summary>Plays the program on the customer's phone that shows OTPs (VIP Access or any other).</summary>
 internal sealed class OtpGenerator
 {
-    private readonly Totp _totp;
-    private readonly int _digits;
+    private readonly Totp totp;
+    private readonly int digits;
 
     /// <param name="otpauthUri">As handed out once by IssueCredential.</param>
     public OtpGenerator(string otpauthUri)
     {
         var query = HttpUtility.ParseQueryString(new Uri(otpauthUri).Query);
-        _digits = int.Parse(query["digits"] ?? "6", CultureInfo.InvariantCulture);
+        digits = int.Parse(query["digits"] ?? "6", CultureInfo.InvariantCulture);
         PeriodSeconds = int.Parse(query["period"] ?? "30", CultureInfo.InvariantCulture);
-        _totp = new Totp(Base32Encoding.ToBytes(query["secret"]), PeriodSeconds, ReadMode(query["algorithm"] ?? "SHA1"), _digits);
+        totp = new Totp(Base32Encoding.ToBytes(query["secret"]), PeriodSeconds, ReadMode(query["algorithm"] ?? "SHA1"), digits);
     }
 
     /// <summary>Seconds a time step lasts.</summary>
     public int PeriodSeconds { get; }
 
     /// <summary>The OTP of a time step (RFC 6238's T).</summary>
-    public string OtpAt(long timeStep) => _totp.ComputeTotp(DateTime.UnixEpoch.AddSeconds(timeStep * PeriodSeconds));
+    public string OtpAt(long timeStep) => totp.ComputeTotp(DateTime.UnixEpoch.AddSeconds(timeStep * PeriodSeconds));
 
     /// <summary>
     /// Well-formed digits that belong to no time step within an hour around the given one, so that the service has nothing to match them
@@ -34,7 +34,7 @@ internal sealed class OtpGenerator
         var steps = 3600 / PeriodSeconds;
         var rightOnes = Enumerable.Range(-steps, 2 * steps + 1).Select(offset => OtpAt(timeStep + offset)).ToHashSet();
         return Enumerable.Range(0, rightOnes.Count + 1)
-            .Select(number => number.ToString(CultureInfo.InvariantCulture).PadLeft(_digits, '0'))
+            .Select(number => number.ToString(CultureInfo.InvariantCulture).PadLeft(digits, '0'))
             .First(otp => !rightOnes.Contains(otp));
     }
 

@@ -1,0 +1,214 @@
+using System.Text.Json.Nodes;
+using Microsoft.Extensions.Time.Testing;
+using OtpAuthService.Tests.Credentials;
+using OtpAuthService.Tests.Fixtures;
+
+namespace OtpAuthService.Tests;
+
+/// <summary>The operator CLI against the service, both as processes of their own with the machine's clock.</summary>
+public sealed class OtpCtlServiceTests
+{
+    private readonly string address = $"http://127.0.0.1:{Loopback.FreePort()}";
+    private StoresUnderTest stores = null!;
+    private ChildProcess service = null!;
+
+    [OneTimeSetUp]
+    public async Task StartAsync()
+    {
+        stores = await StoresUnderTest.CreateAsync(StoreKind.Sqlite);
+        service = ChildProcess.Start(
+            "dotnet",
+            [
+                Path.Combine(AppContext.BaseDirectory, "OtpAuthService.dll"),
+                .. OtpService.CommonSettings(stores),
+                $"--Kestrel:Endpoints:Grpc:Url={address}",
+            ]);
+        await Eventually.IsTrueAsync(() => Task.FromResult(service.Output.Contains("Application started")), "the service has started");
+    }
+
+    [OneTimeTearDown]
+    public void Stop()
+    {
+        service.Dispose();
+        stores.Dispose();
+    }
+
+    [Test]
+    public async Task Demo_RunTwice_WalksTheWholeJourneyEachTime()
+    {
+        for (var run = 1; run <= 2; run++)
+        {
+            var result = await OtpCtlAsync("demo", "--json");
+
+            Assert.That(result.ExitCode, Is.Zero, result.Errors);
+            Assert.That(
+                Json(result)["steps"]!.AsArray().Select(step => $"{step!["outcome"]} {step["decision"]}{((bool)step["repeated"]! ? " again" : "")}".Trim()),
+                Is.EqualTo(
+                [
+                    "",
+                    "REQUIREMENT_NOT_REGISTERED",
+                    "OUTCOME_ACCEPTED DECISION_ALLOW",
+                    "REQUIREMENT_REQUIRED",
+                    "OUTCOME_ACCEPTED DECISION_ALLOW",
+                    "OUTCOME_ALREADY_USED DECISION_DENY",
+                    "OUTCOME_ACCEPTED DECISION_ALLOW again",
+                    "OUTCOME_ALREADY_USED DECISION_DENY",
+                    "OUTCOME_MISMATCH DECISION_DENY",
+                    "OUTCOME_BYPASSED DECISION_ALLOW",
+                    "OUTCOME_ACCEPTED DECISION_ALLOW",
+                    "OUTCOME_SUSPENDED DECISION_ALLOW",
+                    "OUTCOME_SUSPENDED DECISION_DENY",
+                    "",
+                    "OUTCOME_ACCEPTED DECISION_ALLOW",
+                    "OUTCOME_ACCEPTED DECISION_ALLOW",
+                ]));
+        }
+    }
+
+    [Test]
+    public async Task Demo_Piped_PrintsEachStepWithItsTermAndAnswer()
+    {
+        var result = await OtpCtlAsync("demo");
+
+        Assert.That(result.Output, Does.Contain(
+            """
+             3. Register the credential (利用登録)
+                Register, OTP of T-1
+                → ACCEPTED, ALLOW, attempts left: 5
+            """));
+        Assert.That(result.Errors, Does.EndWith("16 steps, each answered as expected.\n"));
+    }
+
+    [Test]
+    public async Task Demo_ServiceWithAnotherClock_StopsAtTheFirstSurprise()
+    {
+        var anHourAgo = new FakeTimeProvider(TimeProvider.System.GetUtcNow().AddHours(-1));
+        using var itsStores = await StoresUnderTest.CreateAsync(StoreKind.Sqlite);
+        await using var slow = await OtpService.StartAsync(itsStores, anHourAgo);
+
+        var result = await OtpCtlProcess.RunAsync("demo", "--address", slow.Address);
+
+        Assert.That(result.ExitCode, Is.EqualTo(1));
+        Assert.That(result.Errors, Does.Contain("otpctl: step 3 (Register the credential): expected ACCEPTED, ALLOW, got "));
+    }
+
+    [Test]
+    public async Task Demo_ForeignInstitution_Exits3()
+    {
+        var result = await OtpCtlAsync("demo", "--institution", "elsewhere");
+
+        Assert.That(result.ExitCode, Is.EqualTo(3));
+        Assert.That(result.Errors, Does.StartWith("otpctl: PERMISSION_DENIED: ").And.Contains("  reason: "));
+    }
+
+    [Test]
+    public async Task Commands_InTheLifeOfACredential_AnswerAndExitAsDecided()
+    {
+        var contractor = Calls.NewContractor();
+        var token = await IssueAsync();
+        var now = await MomentEarlyInAStepAsync(token.PeriodSeconds);
+        Assert.That((await OtpCtlAsync("credential", "show", token.CredentialId)).Output, Does.Contain("credential.status: ACTIVE\n"));
+
+        string[] register = ["binding", "register", "--contractor", contractor, "--credential", token.CredentialId];
+        var registered = await OtpCtlAsync(stdin: token.At(now, -1) + "\n", register);
+        Assert.That(registered.ExitCode, Is.Zero, registered.Output + registered.Errors);
+        Assert.That(registered.Output, Does.StartWith("outcome: ACCEPTED\ndecision: ALLOW\nattempts_left: 5\ndecided_at: "));
+
+        string[] verify = ["binding", "verify", "--contractor", contractor, "--purpose", "transfer"];
+        var wrong = await OtpCtlAsync([.. verify, "--otp", token.WrongAt(now)]);
+        Assert.That(wrong.ExitCode, Is.EqualTo(1), wrong.Errors);
+        Assert.That(wrong.Output, Does.StartWith("outcome: MISMATCH\ndecision: DENY\nattempts_left: 4\n"));
+
+        string[] right = [.. verify, "--otp", token.At(now), "--json", "--request-id", Calls.NewRequestId()];
+        var accepted = Json(await OtpCtlAsync(right));
+        var again = Json(await OtpCtlAsync(right));
+        Assert.That(($"{accepted["outcome"]}", (bool)accepted["repeated"]!), Is.EqualTo(("OUTCOME_ACCEPTED", false)));
+        Assert.That(($"{again["outcome"]}", (bool)again["repeated"]!), Is.EqualTo(("OUTCOME_ACCEPTED", true)));
+
+        var suspended = await OtpCtlAsync("binding", "suspend", "--contractor", contractor, "--otp", token.At(now, 1));
+        Assert.That(suspended.ExitCode, Is.Zero, suspended.Output + suspended.Errors);
+        var shown = await OtpCtlAsync("binding", "show", "--contractor", contractor);
+        Assert.That(shown.Output, Does.Contain("history[0].state: SUSPENDED\n").And.Contains("consecutive_failures: 0\n"));
+    }
+
+    [Test]
+    public async Task Verify_MalformedOtp_Exits3AndNamesTheField()
+    {
+        var result = await OtpCtlAsync("binding", "verify", "--contractor", "K-1", "--otp", "１２３４５６");
+
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(result.ExitCode, Is.EqualTo(3));
+            Assert.That(result.Output, Is.Empty);
+            Assert.That(result.Errors, Does.StartWith("otpctl: INVALID_ARGUMENT: ").And.Contains("\n  field otp: ").And.Not.Contains("   at "));
+        }
+    }
+
+    [Test]
+    public async Task Show_UnknownCredential_Exits3()
+    {
+        var result = await OtpCtlAsync("credential", "show", "ZZZZ00000000");
+
+        Assert.That(result.ExitCode, Is.EqualTo(3));
+        Assert.That(result.Errors, Does.StartWith("otpctl: NOT_FOUND: "));
+    }
+
+    [Test]
+    public async Task Import_EncryptedFile_NeedsItsKeyAndIsTakenInOnce()
+    {
+        var file = await WriteAsync("tokens.xml", PskcFiles.AsTotp(PskcFiles.Figure6));
+        var keyFile = await WriteAsync("key.hex", PskcFiles.PreSharedKey + "\n");
+
+        var withoutKey = await OtpCtlAsync("credential", "import", file);
+        var wrongKey = await OtpCtlAsync(stdin: "00112233445566778899aabbccddeeff\n", ["credential", "import", file, "--key-stdin"]);
+        var notHex = await OtpCtlAsync(stdin: "secret\n", ["credential", "import", file, "--key-stdin"]);
+        var imported = await OtpCtlAsync("credential", "import", file, "--key-file", keyFile, "--supplier", "トークン株式会社", "--json");
+        var twice = await OtpCtlAsync(stdin: PskcFiles.PreSharedKey, ["credential", "import", file, "--key-stdin"]);
+        var shown = await OtpCtlAsync("credential", "show", "12345678");
+
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That((withoutKey.ExitCode, withoutKey.Errors), Is.EqualTo((2, "otpctl: the keys in the file are encrypted: give --key-file or --key-stdin.\n")));
+            Assert.That((notHex.ExitCode, notHex.Errors), Is.EqualTo((2, "otpctl: the pre-shared key is not in hex.\n")));
+            Assert.That(wrongKey.ExitCode, Is.EqualTo(3), wrongKey.Errors);
+            Assert.That((imported.ExitCode, imported.Output), Is.EqualTo((0, """{ "imported": 1, "repeated": false }""" + "\n")), imported.Errors);
+            Assert.That(twice.ExitCode, Is.EqualTo(3));
+            Assert.That(twice.Errors, Does.StartWith("otpctl: ALREADY_EXISTS: "));
+            Assert.That(shown.Output, Does.Contain("credential.supplier: トークン株式会社\n"));
+        }
+    }
+
+    private async Task<string> WriteAsync(string name, string content)
+    {
+        var path = Path.Combine(Path.GetDirectoryName(stores.DatabaseFile)!, name);
+        await File.WriteAllTextAsync(path, content);
+        return path;
+    }
+
+    private Task<OtpCtlProcess.Result> OtpCtlAsync(params string[] args) => OtpCtlProcess.RunAsync([.. args, "--address", address]);
+
+    private Task<OtpCtlProcess.Result> OtpCtlAsync(string stdin, string[] args) => OtpCtlProcess.RunAsync(stdin, [.. args, "--address", address]);
+
+    private async Task<SoftToken> IssueAsync()
+    {
+        var issued = Json(await OtpCtlAsync("credential", "issue", "--json"));
+        return new($"{issued["credential_id"]}", $"{issued["otpauth_uri"]}");
+    }
+
+    // The OTP of the step before has to be still inside the acceptance window when it arrives.
+    private static async Task<DateTimeOffset> MomentEarlyInAStepAsync(int periodSeconds)
+    {
+        while (TimeProvider.System.GetUtcNow().ToUnixTimeSeconds() % periodSeconds > periodSeconds - 6)
+        {
+            await Task.Delay(200);
+        }
+
+        return TimeProvider.System.GetUtcNow();
+    }
+
+    private static JsonObject Json(OtpCtlProcess.Result result)
+    {
+        Assert.That(result.Errors, Is.Empty.Or.EndsWith("as expected.\n"));
+        return JsonNode.Parse(result.Output)!.AsObject();
+    }
+}
