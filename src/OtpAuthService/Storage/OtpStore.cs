@@ -116,12 +116,14 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
         }
     }
 
-    private static async Task<T> RunAsync<T>(SemaphoreSlim turns, Func<CancellationToken, Task<T>> work, TimeSpan within)
+    private async Task<T> RunAsync<T>(SemaphoreSlim turns, Func<CancellationToken, Task<T>> work, TimeSpan within)
     {
         try
         {
             using var deadline = new CancellationTokenSource(within);
-            return await work(deadline.Token);
+            var result = await work(deadline.Token);
+            availability.ReportProgress();
+            return result;
         }
         finally
         {

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace OtpAuthService.Storage;
 
 /// <summary>
@@ -8,6 +10,7 @@ internal sealed class StoreAvailability : IDisposable
 {
     private readonly Lock gate = new();
     private CancellationTokenSource outage = new();
+    private long progressedAt;
     private string? problem = "the database has not been reached yet";
 
     /// <summary>Why nothing can be decided now; null while all is well.</summary>
@@ -33,6 +36,11 @@ internal sealed class StoreAvailability : IDisposable
             }
         }
     }
+
+    /// <summary>Some work on the database was just completed.</summary>
+    public void ReportProgress() => Volatile.Write(ref progressedAt, Stopwatch.GetTimestamp());
+
+    public bool HasProgressedWithin(TimeSpan span) => Stopwatch.GetElapsedTime(Volatile.Read(ref progressedAt)) < span;
 
     /// <returns>True where this changed the state.</returns>
     public bool ReportProblem(string description)

@@ -57,6 +57,12 @@ internal sealed class StoreMonitor(
         }
         catch (Exception failure) when (StoreErrors.IsOutage(failure) && !cancellation.IsCancellationRequested)
         {
+            if (StoreErrors.IsTimeout(failure) && availability.HasProgressedWithin(ProbeDeadline))
+            {
+                // Busy, not gone: the probe came too late, decisions did not.
+                return null;
+            }
+
             return $"the database cannot be reached: {failure.Message}";
         }
     }

@@ -39,7 +39,7 @@ public class RaceTests(StoreKind kind)
         var (contractor, token) = await RegisterAsync();
         var otp = token.At(Now);
 
-        var answers = await InParallelAsync(200, (auth, _) => auth.VerifyAsync(contractor, otp));
+        var answers = await InParallelAsync(200, (auth, _, id) => auth.VerifyAsync(contractor, otp, id));
 
         Assert.That(Count(answers), Is.EquivalentTo(new[] { (Outcome.Accepted, 1), (Outcome.AlreadyUsed, 199) }));
     }
@@ -54,7 +54,7 @@ public class RaceTests(StoreKind kind)
         await replicas[0].Auth.RegisterAsync(contractor, token.CredentialId, token.At(start), institution: "minato");
         var otp = token.At(start, 1);
 
-        var answers = await InParallelAsync(100, (auth, n) => auth.VerifyAsync(contractor, otp, institution: n % 4 < 2 ? "demo" : "minato"));
+        var answers = await InParallelAsync(100, (auth, n, id) => auth.VerifyAsync(contractor, otp, id, n % 4 < 2 ? "demo" : "minato"));
 
         Assert.That(Count(answers), Is.EquivalentTo(new[] { (Outcome.Accepted, 1), (Outcome.AlreadyUsed, 99) }));
     }
@@ -65,7 +65,7 @@ public class RaceTests(StoreKind kind)
         var (contractor, token) = await RegisterAsync();
         var (right, wrong) = (token.At(Now), token.WrongAt(Now));
 
-        var answers = await InParallelAsync(1001, (auth, n) => auth.VerifyAsync(contractor, n == 300 ? right : wrong));
+        var answers = await InParallelAsync(1001, (auth, n, id) => auth.VerifyAsync(contractor, n == 300 ? right : wrong, id));
 
         var counts = Count(answers).ToDictionary();
         var mismatches = counts[Outcome.Mismatch];
@@ -83,10 +83,10 @@ public class RaceTests(StoreKind kind)
         var (contractor, token) = await RegisterAsync();
         var (otp, requestId) = (token.At(Now), Calls.NewRequestId());
 
-        var answers = await InParallelAsync(50, (auth, _) => auth.VerifyAsync(contractor, otp, requestId));
+        var answers = await InParallelAsync(50, (auth, _, _) => auth.VerifyAsync(contractor, otp, requestId));
 
         Assert.That(Count(answers), Is.EqualTo(new[] { (Outcome.Accepted, 50) }));
-        Assert.That(answers.Count(a => !a.Repeated), Is.EqualTo(1));
+        Assert.That(answers.Count(a => !a.Repeated), Is.LessThanOrEqualTo(1));
         Assert.That(answers.Select(a => a.DecidedAt).Distinct().Count(), Is.EqualTo(1));
     }
 
@@ -96,7 +96,7 @@ public class RaceTests(StoreKind kind)
         var (contractor, token) = await RegisterAsync();
         var (otp, requestId) = (token.WrongAt(Now), Calls.NewRequestId());
 
-        var answers = await InParallelAsync(50, (auth, _) => auth.VerifyAsync(contractor, otp, requestId));
+        var answers = await InParallelAsync(50, (auth, _, _) => auth.VerifyAsync(contractor, otp, requestId));
 
         Assert.That(Count(answers), Is.EqualTo(new[] { (Outcome.Mismatch, 50) }));
         Assert.That((await replicas[0].Operations.BindingAsync(contractor)).ConsecutiveFailures, Is.EqualTo(1));
@@ -125,7 +125,7 @@ public class RaceTests(StoreKind kind)
         var contractors = Enumerable.Range(0, 40).Select(_ => Calls.NewContractor()).ToList();
         var start = Now;
 
-        var answers = await InParallelAsync(40, (auth, n) => auth.RegisterAsync(contractors[n], token.CredentialId, token.At(start)));
+        var answers = await InParallelAsync(40, (auth, n, id) => auth.RegisterAsync(contractors[n], token.CredentialId, token.At(start), id));
 
         Assert.That(answers.Count(a => a.Outcome == Outcome.Accepted), Is.EqualTo(1));
         Assert.That(answers.Select(a => a.Outcome).Distinct(), Is.SubsetOf(new[] { Outcome.Accepted, Outcome.AlreadyUsed, Outcome.CredentialInUse }));
@@ -145,7 +145,7 @@ public class RaceTests(StoreKind kind)
 
         var contractor = Calls.NewContractor();
         var start = Now;
-        var answers = await InParallelAsync(20, (auth, n) => auth.RegisterAsync(contractor, tokens[n].CredentialId, tokens[n].At(start)));
+        var answers = await InParallelAsync(20, (auth, n, id) => auth.RegisterAsync(contractor, tokens[n].CredentialId, tokens[n].At(start), id));
 
         Assert.That(Count(answers), Is.EquivalentTo(new[] { (Outcome.Accepted, 1), (Outcome.AlreadyRegistered, 19) }));
     }
@@ -157,7 +157,7 @@ public class RaceTests(StoreKind kind)
         {
             var (contractor, token) = await RegisterAsync();
             var start = Now;
-            var racing = InParallelAsync(8, (auth, _) => auth.VerifyAsync(contractor, token.At(start, 1)));
+            var racing = InParallelAsync(8, (auth, _, id) => auth.VerifyAsync(contractor, token.At(start, 1), id));
             var suspended = await replicas[0].Auth.SuspendAsync(contractor, token.At(start));
             var after = await replicas[^1].Auth.VerifyAsync(contractor, token.At(start, 1));
             var raced = await racing;
@@ -178,11 +178,28 @@ public class RaceTests(StoreKind kind)
         return (contractor, token);
     }
 
-    /// <summary>Sends all calls at once, in turn to each replica, and waits for all answers.</summary>
-    private async Task<List<T>> InParallelAsync<T>(int calls, Func<OtpAuth.OtpAuthClient, int, AsyncUnaryCall<T>> call)
+    /// <summary>
+    /// Sends all calls at once, in turn to each replica, and waits for all answers. As the contract asks, a call that is UNAVAILABLE is sent
+    /// again with its request id: a slow machine must not look like a broken promise, and a broken promise must not hide behind a retry.
+    /// </summary>
+    private async Task<List<T>> InParallelAsync<T>(int calls, Func<OtpAuth.OtpAuthClient, int, string, AsyncUnaryCall<T>> call)
     {
-        var answers = Enumerable.Range(0, calls).Select(n => call(replicas[n % replicas.Count].Auth, n).ResponseAsync).ToList();
-        return [.. await Task.WhenAll(answers)];
+        var answers = Enumerable.Range(0, calls).Select(async n =>
+        {
+            var requestId = Calls.NewRequestId();
+            for (var attempt = 1; ; attempt++)
+            {
+                try
+                {
+                    return await call(replicas[n % replicas.Count].Auth, n, requestId);
+                }
+                catch (RpcException unavailable) when (unavailable.StatusCode == StatusCode.Unavailable && attempt < 30)
+                {
+                    await Task.Delay(100);
+                }
+            }
+        });
+        return [.. await Task.WhenAll(answers.ToList())];
     }
 
     private static IEnumerable<(Outcome Outcome, int Count)> Count<T>(IEnumerable<T> answers)
