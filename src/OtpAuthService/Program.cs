@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Options;
 using OtpAuthService;
-using OtpAuthService.Storage;
+using OtpAuthService.Hosting;
 
 try
 {

@@ -6,6 +6,7 @@ using OpenTelemetry.Metrics;
 using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
+using OtpAuthService.Hosting;
 using OtpAuthService.Services;
 using OtpAuthService.Storage;
 using OtpAuthService.Submissions;

@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using System.Net;
 using Microsoft.Extensions.Options;
+using OtpAuthService.Hosting;
 using OtpAuthService.Institutions;
 
 namespace OtpAuthService.Callers;

@@ -48,7 +48,7 @@ internal static class GrpcErrors
         StoreUnavailableException unavailable => Error(
             Code.Unavailable,
             "STORE_UNAVAILABLE",
-            $"{unavailable.Message}; nothing was counted; send the same request_id again",
+            $"{unavailable.Message}; send the same request_id again, which finds out or decides",
             Any.Pack(new RetryInfo { RetryDelay = StoreUnavailableException.RetryAfter.ToDuration() })),
         OperationCanceledException => Error(Code.Cancelled, "CANCELLED", "the caller no longer waits"),
         _ => Error(Code.Internal, "INTERNAL", "the service failed; nothing was accepted"),

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Options;
+using OtpAuthService.Hosting;
 using OtpAuthService.Telemetry;
 
 namespace OtpAuthService.Storage;

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Options;
+using OtpAuthService.Hosting;
 using OtpAuthService.Verification;
 using StackExchange.Redis;
 

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using OtpAuthService.Hosting;
 using OtpAuthService.Storage;
 using OtpAuthService.Tests.Fixtures;
 using OtpAuthService.V1;

@@ -1,4 +1,4 @@
-namespace OtpAuthService;
+namespace OtpAuthService.Hosting;
 
 /// <summary>Every setting of the service can be given as the path of a file that holds it: <c>ConnectionStrings__Postgres_FILE=/run/secrets/postgres</c>.</summary>
 internal static class SecretFiles

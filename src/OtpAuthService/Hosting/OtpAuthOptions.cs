@@ -2,7 +2,7 @@ using System.ComponentModel.DataAnnotations;
 using OtpAuthService.Callers;
 using OtpAuthService.Institutions;
 
-namespace OtpAuthService;
+namespace OtpAuthService.Hosting;
 
 /// <summary>Settings under <c>OtpAuth</c>. Every one is checked at start; a wrong one stops the start with a sentence that says what to do.</summary>
 internal sealed class OtpAuthOptions : IValidatableObject

@@ -1,14 +1,12 @@
 using System.Security.Cryptography;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
-using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
-using OtpAuthService.Submissions;
+using OtpAuthService.Storage;
 using OtpAuthService.Telemetry;
-using OtpAuthService.Verification;
 
-namespace OtpAuthService.Storage;
+namespace OtpAuthService.Hosting;
 
 /// <summary>What must hold before the first call is taken; anything else refuses the start.</summary>
 internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, KeyWrapping wrapping, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<StartUp> log)
@@ -22,7 +20,7 @@ internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, KeyWrapping
             await FitSchemaAsync(db, options.Value.MigrateOnStart ?? embedded, cancellation);
             await TryKekAsync(db, cancellation);
             await SetUpInstitutionsAsync(db, cancellation);
-            await RehearseAsync(db, cancellation);
+            await Rehearsal.RunAsync(db, time.GetUtcNow(), cancellation);
         }
         catch (Exception failure) when (StoreErrors.IsOutage(failure))
         {
@@ -30,48 +28,6 @@ internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, KeyWrapping
         }
 
         await monitor.ProbeAsync(cancellation);
-    }
-
-    /// <summary>
-    /// Makes a whole decision and rolls it back: shows that the service's role may do all that a decision takes, and has the code compiled
-    /// and the statements prepared before the first customer, who would otherwise wait for that longer than a decision may take.
-    /// </summary>
-    private async Task RehearseAsync(OtpDbContext db, CancellationToken cancellation)
-    {
-        await using var transaction = await db.Database.BeginTransactionAsync(cancellation);
-        var scope = new DecisionScope(db, time.GetUtcNow(), cancellation);
-        var contractor = new ContractorRef(InstitutionId.Parse("rehearsal"), ContractorId.Parse("rehearsal"));
-        var credential = new Credential
-        {
-            CredentialId = CredentialId.Parse("REHEARSAL"),
-            WrappedKey = [],
-            KeyVersion = KeyWrapping.FirstVersion,
-            Algorithm = Algorithm.Sha1,
-            Digits = 6,
-            PeriodSeconds = 30,
-            Supplier = "rehearsal",
-            CreatedAt = scope.Now,
-        };
-        db.Institutions.Add(new Institution { Id = contractor.Institution, DisplayName = "rehearsal", CreatedAt = scope.Now });
-        db.Credentials.Add(credential);
-        var budget = await scope.LockContractorAsync(contractor);
-        var binding = new Binding
-        {
-            InstitutionId = contractor.Institution,
-            ContractorId = contractor.Contractor,
-            CredentialRef = credential.Id,
-            RegisteredAt = scope.Now,
-        };
-        db.Bindings.Add(binding);
-        await db.SaveChangesAsync(cancellation);
-        var otp = new CheckedOtp(credential, FitsCredential: true, TimeStep.At(scope.Now, credential.PeriodSeconds), KnownUsed: false);
-        var verdict = await OtpChecker.SettleAsync(scope, budget, otp, binding.Id);
-        if (verdict is not { Outcome: Outcome.Accepted })
-        {
-            throw new StartRefusedException($"A rehearsed decision came out as {verdict?.Outcome}: the tables do not work as this version expects.");
-        }
-
-        await transaction.RollbackAsync(cancellation);
     }
 
     private async Task FitSchemaAsync(OtpDbContext db, bool migrate, CancellationToken cancellation)

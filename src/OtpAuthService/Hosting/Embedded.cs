@@ -7,7 +7,7 @@ using OtpAuthService.Storage;
 using OtpAuthService.Submissions;
 using QRCoder;
 
-namespace OtpAuthService;
+namespace OtpAuthService.Hosting;
 
 /// <summary>The default without any settings: everything under one folder, loopback only, and a credential to try out.</summary>
 internal sealed class Embedded(CredentialIssuer issuer, OtpStore store, TextWriter output)
