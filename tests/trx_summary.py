@@ -32,9 +32,14 @@ def message_of(result):
     error = result.find(f"{TRX}Output/{TRX}ErrorInfo")
     if error is None:
         return [result.get("outcome")]
+    message = error.findtext(f"{TRX}Message", "").strip().splitlines()
     frames = error.findtext(f"{TRX}StackTrace", "").strip().splitlines()
-    # The first frame is where the test failed.
-    return error.findtext(f"{TRX}Message", "").strip().splitlines() + [frame.strip() for frame in frames[:1]]
+    # A failure in a SetUp has its stack in the message. The first frame is where the test failed.
+    return [line for line in message if not is_frame(line)] + [frame.strip() for frame in frames if is_frame(frame)][:1]
+
+
+def is_frame(line):
+    return line.strip().startswith("at ")
 
 
 main(sys.argv[1])
