@@ -48,7 +48,7 @@ internal sealed class OtpChecker(KeyWrapping wrapping, IReplayCache replays, Tim
                 contractor.ClearFailures();
                 return Verdict.Accepted with { CredentialRef = otp.Credential.Id, TimeStep = step, AttemptsLeft = contractor.AttemptsLeft };
             case Claim.AlreadyUsed:
-                var next = step.Plus(1).Start(otp.Credential.PeriodSeconds) - scope.Now;
+                var next = await FindNextAsync(scope, otp.Credential, step) - scope.Now;
                 return Verdict.Deny(Outcome.AlreadyUsed) with
                 {
                     CredentialRef = otp.Credential.Id,
@@ -62,6 +62,18 @@ internal sealed class OtpChecker(KeyWrapping wrapping, IReplayCache replays, Tim
             default:
                 throw new InvalidOperationException($"Claim {claim} is not known.");
         }
+    }
+
+    /// <summary>
+    /// When the credential first shows an OTP that is not used. What counts is the highest claimed step and not the submitted one: in
+    /// between the credential shows OTPs that would be refused as well.
+    /// </summary>
+    private static async Task<DateTimeOffset> FindNextAsync(DecisionScope scope, Credential credential, TimeStep submitted)
+    {
+        var claimed = await TimeStepLedger.FindLastAsync(scope, credential);
+        // The replay cache may know of a later one, where the database has lost commits.
+        var used = claimed > submitted ? claimed : submitted;
+        return used.Plus(1 - credential.DriftSteps).Start(credential.PeriodSeconds);
     }
 
     /// <summary>Counts a failed proof.</summary>

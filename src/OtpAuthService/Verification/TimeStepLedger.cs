@@ -33,6 +33,10 @@ internal static class TimeStepLedger
         return claimed == 1 ? Claim.Granted : await ExplainAsync(scope, credential, step, binding);
     }
 
+    /// <summary>The highest claimed step of a credential; <see cref="TimeStep.None"/> where there is none.</summary>
+    public static Task<TimeStep> FindLastAsync(DecisionScope scope, Credential credential) =>
+        scope.Db.Credentials.Where(c => c.Id == credential.Id).Select(c => c.LastTimeStep).SingleAsync(scope.Stop);
+
     private static async Task<Claim> ExplainAsync(DecisionScope scope, Credential credential, TimeStep step, long? binding)
     {
         var (db, now, stop) = scope;

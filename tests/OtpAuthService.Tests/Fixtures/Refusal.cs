@@ -1,0 +1,33 @@
+using Google.Rpc;
+using Grpc.Core;
+
+namespace OtpAuthService.Tests.Fixtures;
+
+/// <summary>A gRPC error as a caller reads it: the status with its google.rpc details.</summary>
+internal sealed class Refusal
+{
+    private readonly RpcException error;
+    private readonly Google.Rpc.Status details;
+
+    private Refusal(RpcException error)
+    {
+        this.error = error;
+        details = error.GetRpcStatus() ?? new Google.Rpc.Status();
+    }
+
+    public StatusCode Code => error.StatusCode;
+
+    /// <summary>ErrorInfo's reason and domain; null where the error has none.</summary>
+    public (string Reason, string Domain)? Info => details.GetDetail<ErrorInfo>() is { } info ? (info.Reason, info.Domain) : null;
+
+    /// <summary>The fields that BadRequest names, in its order.</summary>
+    public IEnumerable<string> Fields => details.GetDetail<BadRequest>()?.FieldViolations.Select(v => v.Field) ?? [];
+
+    /// <summary>Every word of it that reaches the caller.</summary>
+    public string Text => $"{error.Status.Detail}\n{details}\n{string.Join('\n', error.Trailers.Select(t => t.IsBinary ? Decode(t) : $"{t.Key}: {t.Value}"))}";
+
+    /// <summary>Makes a call that must fail.</summary>
+    public static async Task<Refusal> OfAsync(Func<Task> call) => new((await Assert.ThrowsAsync<RpcException>(() => call()))!);
+
+    private static string Decode(Metadata.Entry trailer) => System.Text.Encoding.UTF8.GetString(trailer.ValueBytes);
+}

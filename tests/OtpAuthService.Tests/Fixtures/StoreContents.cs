@@ -1,0 +1,64 @@
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
+using OtpAuthService.Audit;
+using OtpAuthService.Bindings;
+using OtpAuthService.Credentials;
+using OtpAuthService.Storage;
+using OtpNet;
+using Algorithm = OtpAuthService.V1.Algorithm;
+using Credential = OtpAuthService.Credentials.Credential;
+
+namespace OtpAuthService.Tests.Fixtures;
+
+/// <summary>What lies in the database of a service: read and written past its calls, where no call shows or makes it.</summary>
+internal static class StoreContents
+{
+    /// <summary>Everything that a decision leaves behind, in numbers: equal before and after means that nothing was decided.</summary>
+    public static Task<DecisionTraces> TracesAsync(this OtpService service) => service.ReadAsync(async (db, stop) => new DecisionTraces(
+        await db.AuditRecords.CountAsync(stop),
+        await db.Answers.CountAsync(stop),
+        await db.Credentials.CountAsync(stop),
+        await db.Bindings.CountAsync(stop),
+        await db.Contractors.CountAsync(stop),
+        await db.Contractors.SumAsync(c => c.ConsecutiveFailures, stop),
+        await db.Contractors.SumAsync(c => c.Revision, stop)));
+
+    /// <summary>The audit records of one contractor, the oldest first.</summary>
+    public static Task<List<AuditRecord>> AuditAsync(this OtpService service, string contractor) => service.ReadAsync((db, stop) =>
+    {
+        var id = ContractorId.Parse(contractor);
+        return db.AuditRecords.AsNoTracking().Where(r => r.ContractorId == id).OrderBy(r => r.Id).ToListAsync(stop);
+    });
+
+    /// <summary>A credential with a key and a learned drift that the test chose: 6 digits, 30 s, SHA-1.</summary>
+    public static async Task<SoftToken> InsertCredentialAsync(this OtpService service, byte[] key, int driftSteps = 0)
+    {
+        var id = CredentialId.Random();
+        var wrapped = service.Services.GetRequiredService<KeyWrapping>().Wrap(key, id, KeyWrapping.FirstVersion, Algorithm.Sha1);
+        await service.Services.GetRequiredService<OtpStore>().WriteAsync(
+            (db, stop) =>
+            {
+                db.Credentials.Add(new Credential
+                {
+                    CredentialId = id,
+                    WrappedKey = wrapped,
+                    KeyVersion = KeyWrapping.FirstVersion,
+                    Algorithm = Algorithm.Sha1,
+                    Digits = 6,
+                    PeriodSeconds = 30,
+                    DriftSteps = driftSteps,
+                    Supplier = "test",
+                    CreatedAt = service.Clock.GetUtcNow(),
+                });
+                return db.SaveChangesAsync(stop);
+            },
+            CancellationToken.None);
+        return new SoftToken(id.Value, new OtpUri(OtpType.Totp, Base32Encoding.ToString(key), id.Value).ToString());
+    }
+
+    private static Task<T> ReadAsync<T>(this OtpService service, Func<OtpDbContext, CancellationToken, Task<T>> read) =>
+        service.Services.GetRequiredService<OtpStore>().ReadAsync(read, CancellationToken.None);
+}
+
+/// <summary>Counts of rows, and the sums that a decision raises.</summary>
+internal sealed record DecisionTraces(int AuditRecords, int Answers, int Credentials, int Bindings, int Contractors, int Failures, long Turns);
