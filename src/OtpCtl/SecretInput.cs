@@ -7,9 +7,11 @@ internal static class SecretInput
 {
     /// <summary>Asks without echo on a terminal, otherwise takes one line of stdin.</summary>
     /// <exception cref="UsageException">There is no line, or it is empty.</exception>
-    public static string ReadLine(string name)
+    public static async Task<string> ReadLineAsync(string name, CancellationToken cancellation)
     {
-        var line = Console.IsInputRedirected ? Console.In.ReadLine() : Ask(name);
+        // Reading blocks whatever it is told: Ctrl-C leaves it behind on its own thread.
+        var reading = Task.Run(() => Console.IsInputRedirected ? Console.In.ReadLine() : Ask(name), cancellation);
+        var line = await reading.WaitAsync(cancellation);
         return line is { Length: > 0 } ? line : throw new UsageException($"no {name} was given.");
     }
 

@@ -32,7 +32,12 @@ internal sealed record ServiceCall(OtpAuthChannel Service, string Institution, s
             errors.WriteLine($"otpctl: {e.Message}");
             return ExitCode.Usage;
         }
-        catch (Exception e) when (cancellation.IsCancellationRequested && e is RpcException or OperationCanceledException)
+        catch (OperationCanceledException)
+        {
+            errors.WriteLine("otpctl: interrupted.");
+            return ExitCode.Interrupted;
+        }
+        catch (RpcException) when (cancellation.IsCancellationRequested)
         {
             errors.WriteLine("otpctl: interrupted.");
             WriteRetryHint(parsed, requestId);

@@ -32,7 +32,7 @@ internal static class RegisterCommand
                 ContractorId = parsed.GetRequiredValue(ContractorOption.Option),
                 Channel = ChannelOption.Read(parsed),
                 CredentialId = parsed.GetRequiredValue(Credential),
-                Otp = SubmittedOtp.Read(parsed),
+                Otp = await SubmittedOtp.ReadAsync(parsed, call.Cancellation),
             },
             cancellationToken: call.Cancellation);
         AnswerOutput.Write(parsed, answer);

@@ -12,5 +12,6 @@ internal static class SubmittedOtp
         HelpName = "digits",
     };
 
-    public static string Read(ParseResult parsed) => parsed.GetValue(Option) ?? SecretInput.ReadLine("OTP");
+    public static async Task<string> ReadAsync(ParseResult parsed, CancellationToken cancellation) =>
+        parsed.GetValue(Option) ?? await SecretInput.ReadLineAsync("OTP", cancellation);
 }

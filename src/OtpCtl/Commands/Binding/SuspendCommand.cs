@@ -23,7 +23,7 @@ internal static class SuspendCommand
                 InstitutionId = call.Institution,
                 ContractorId = parsed.GetRequiredValue(ContractorOption.Option),
                 Channel = ChannelOption.Read(parsed),
-                Otp = SubmittedOtp.Read(parsed),
+                Otp = await SubmittedOtp.ReadAsync(parsed, call.Cancellation),
             },
             cancellationToken: call.Cancellation);
         AnswerOutput.Write(parsed, answer);

@@ -31,7 +31,7 @@ internal static class VerifyCommand
                 ContractorId = parsed.GetRequiredValue(ContractorOption.Option),
                 Channel = ChannelOption.Read(parsed),
                 Purpose = ReadPurpose(parsed),
-                Otp = SubmittedOtp.Read(parsed),
+                Otp = await SubmittedOtp.ReadAsync(parsed, call.Cancellation),
             },
             cancellationToken: call.Cancellation);
         AnswerOutput.Write(parsed, answer);

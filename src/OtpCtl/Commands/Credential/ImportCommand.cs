@@ -65,7 +65,7 @@ internal static class ImportCommand
             InstitutionId = call.Institution,
             Format = ImportFormat.Pskc,
             Supplier = parsed.GetValue(Supplier) ?? "",
-            PreSharedKey = ByteString.CopyFrom(ReadKey(parsed, file)),
+            PreSharedKey = ByteString.CopyFrom(await ReadKeyAsync(parsed, file, call.Cancellation)),
         };
         using var upload = call.Service.Operations.ImportCredentials(
             deadline: (TimeProvider.System.GetUtcNow() + Deadline).UtcDateTime, cancellationToken: call.Cancellation);
@@ -92,11 +92,11 @@ internal static class ImportCommand
         }
     }
 
-    private static byte[] ReadKey(ParseResult parsed, byte[] file)
+    private static async Task<byte[]> ReadKeyAsync(ParseResult parsed, byte[] file, CancellationToken cancellation)
     {
         try
         {
-            return Convert.FromHexString(ReadKeyHex(parsed, file).Trim());
+            return Convert.FromHexString((await ReadKeyHexAsync(parsed, file, cancellation)).Trim());
         }
         catch (FormatException)
         {
@@ -104,11 +104,11 @@ internal static class ImportCommand
         }
     }
 
-    private static string ReadKeyHex(ParseResult parsed, byte[] file)
+    private static async Task<string> ReadKeyHexAsync(ParseResult parsed, byte[] file, CancellationToken cancellation)
     {
         if (parsed.GetValue(KeyFile) is { } keyFile)
         {
-            return System.IO.File.ReadAllText(keyFile.FullName);
+            return await System.IO.File.ReadAllTextAsync(keyFile.FullName, cancellation);
         }
 
         if (!parsed.GetValue(KeyStdin) && !HasEncryptedKeys(file))
@@ -117,7 +117,7 @@ internal static class ImportCommand
         }
 
         return parsed.GetValue(KeyStdin) || !Console.IsInputRedirected
-            ? SecretInput.ReadLine("pre-shared key (hex)")
+            ? await SecretInput.ReadLineAsync("pre-shared key (hex)", cancellation)
             : throw new UsageException("the keys in the file are encrypted: give --key-file or --key-stdin.");
     }
 
