@@ -71,6 +71,8 @@ internal static class Server
         }
 
         RequireCaller(options, log);
+        // Made now and not by the first customer's call: connects to Redis, and has the metrics told from the start.
+        app.Services.GetRequiredService<Instruments>();
         await app.Services.GetRequiredService<StartUp>().PrepareAsync(embedded, CancellationToken.None);
         if (embedded)
         {

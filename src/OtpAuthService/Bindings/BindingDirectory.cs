@@ -17,7 +17,9 @@ internal sealed class BindingDirectory(OtpStore store)
                     .Include(b => b.Credential)
                     .Where(b => b.InstitutionId == contractor.Institution && b.ContractorId == contractor.Contractor)
                     .OrderByDescending(b => b.Id)
-                    .FirstOrDefaultAsync(stop)),
+                    .FirstOrDefaultAsync(stop),
+                await db.Contractors.AsNoTracking().SingleOrDefaultAsync(
+                    c => c.InstitutionId == contractor.Institution && c.ContractorId == contractor.Contractor, stop)),
             cancellation);
 
     /// <summary>A credential by the id a customer typed, and the institution's policy.</summary>
@@ -29,8 +31,8 @@ internal sealed class BindingDirectory(OtpStore store)
                 await db.Credentials.AsNoTracking().SingleOrDefaultAsync(c => c.CredentialId == credential, stop)),
             cancellation);
 
-    /// <summary>The lock in force, if any.</summary>
-    public Task<Contractor?> FindContractorAsync(ContractorRef contractor, CancellationToken cancellation) =>
+    /// <summary>The contractor's guess budget; null before the first act that draws on it.</summary>
+    public Task<Contractor?> FindBudgetAsync(ContractorRef contractor, CancellationToken cancellation) =>
         store.ReadAsync(
             (db, stop) => db.Contractors.AsNoTracking().SingleOrDefaultAsync(
                 c => c.InstitutionId == contractor.Institution && c.ContractorId == contractor.Contractor, stop),
@@ -62,4 +64,5 @@ internal sealed class BindingDirectory(OtpStore store)
 /// <summary>What is known of a contractor's binding.</summary>
 /// <param name="Institution">The policy that decides.</param>
 /// <param name="Binding">The newest binding, or null where the contractor never registered.</param>
-internal sealed record CurrentBinding(Institution Institution, Binding? Binding);
+/// <param name="Budget">The contractor's guess budget; null before the first act that draws on it.</param>
+internal sealed record CurrentBinding(Institution Institution, Binding? Binding, Contractor? Budget);

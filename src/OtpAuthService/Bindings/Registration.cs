@@ -16,20 +16,18 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
         Submission submission, ContractorRef contractor, CredentialId id, Otp otp, CancellationToken cancellation)
     {
         var (institution, credential) = await bindings.FindCredentialAsync(contractor.Institution, id, cancellation);
-        var check = credential is null ? null : await checker.CheckAsync(credential, institution, otp);
-        var answer = await ledger.DecideAsync(submission, scope => DecideAsync(scope, contractor, check), cancellation);
-        if (answer is not null && check is not null)
-        {
-            checker.Remember(answer, check, institution);
-        }
-
+        var budget = await bindings.FindBudgetAsync(contractor, cancellation);
+        var check = credential is null ? null : await checker.CheckAsync(credential, institution, budget, otp);
+        var answer = await ledger.DecideAsync(submission, scope => DecideAsync(scope, contractor, credential, check), cancellation);
+        checker.Remember(answer, check, institution);
         return answer;
     }
 
     /// <param name="scope">The transaction.</param>
     /// <param name="contractor">Who registers.</param>
-    /// <param name="otp">The OTP held against the credential; null where there is no such credential.</param>
-    private static async Task<Verdict?> DecideAsync(DecisionScope scope, ContractorRef contractor, CheckedOtp? otp)
+    /// <param name="credential">The credential as it was read; null where there is none.</param>
+    /// <param name="otp">The OTP held against it; null where it was not, for want of a credential or because the contractor was locked.</param>
+    private static async Task<Verdict?> DecideAsync(DecisionScope scope, ContractorRef contractor, Credential? credential, CheckedOtp? otp)
     {
         var budget = await scope.LockContractorAsync(contractor);
         if (await HasActiveBindingAsync(scope, contractor))
@@ -42,21 +40,29 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
             return locked;
         }
 
-        if (otp is null)
+        if (credential is null)
         {
             // As good as a wrong OTP: credential ids are not to be found out by trying.
             return OtpChecker.Miss(scope, budget, Outcome.CredentialUnknown);
+        }
+
+        if (otp is null)
+        {
+            // The lock has ended since it was read.
+            return null;
         }
 
         if (otp.Step is { } step && await IsBoundToAnotherAsync(scope, contractor, otp.Credential))
         {
             // A right OTP is burned even so, or this answer would be a way to find out OTPs that still log in.
             var claim = await TimeStepLedger.ClaimAsync(scope, contractor, otp.Credential, step, binding: null);
-            return Verdict.Deny(Outcome.CredentialInUse) with
-            {
-                CredentialRef = otp.Credential.Id,
-                TimeStep = claim == Claim.Granted ? step : null,
-            };
+            return claim == Claim.OutOfDate
+                ? null
+                : Verdict.Deny(Outcome.CredentialInUse) with
+                {
+                    CredentialRef = otp.Credential.Id,
+                    TimeStep = claim == Claim.Granted ? step : null,
+                };
         }
 
         var verdict = await OtpChecker.SettleAsync(scope, budget, otp, binding: null);

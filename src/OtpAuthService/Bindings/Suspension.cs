@@ -15,49 +15,40 @@ internal sealed class Suspension(BindingDirectory bindings, OtpChecker checker, 
 
     private async Task<Answer?> SuspendOnceAsync(Submission submission, ContractorRef contractor, Otp otp, CancellationToken cancellation)
     {
-        var (institution, binding) = await bindings.FindAsync(contractor, cancellation);
+        var (institution, binding, budget) = await bindings.FindAsync(contractor, cancellation);
         switch (binding?.State)
         {
             case null:
-                return await ledger.DecideAsync(submission, _ => Is(Verdict.Deny(Outcome.NotRegistered)), cancellation);
+                return await UnlessChangedAsync(Verdict.Deny(Outcome.NotRegistered));
             case BindingState.Suspended:
                 // What was asked for holds already; the OTP is neither evaluated nor claimed.
-                return await ledger.DecideAsync(submission, _ => Is(new Verdict(Outcome.Suspended, Decision.Allow)), cancellation);
+                return await UnlessChangedAsync(new Verdict(Outcome.Suspended, Decision.Allow));
             case BindingState.Active:
-                var check = await checker.CheckAsync(binding.Credential, institution, otp);
-                var answer = await ledger.DecideAsync(submission, scope => DecideAsync(scope, contractor, binding.Id, check), cancellation);
-                if (answer is not null)
-                {
-                    checker.Remember(answer, check, institution);
-                }
-
+                var check = await checker.CheckAsync(binding.Credential, institution, budget, otp);
+                var answer = await ledger.DecideAsync(submission, scope => DecideAsync(scope, contractor, binding, check), cancellation);
+                checker.Remember(answer, check, institution);
                 return answer;
             default:
                 throw new InvalidOperationException($"Binding state {binding.State} is not known.");
         }
+
+        Task<Answer?> UnlessChangedAsync(Verdict verdict) => ledger.DecideAsync(
+            submission, async scope => await scope.IsCurrentAsync(contractor, binding) ? verdict : null, cancellation);
     }
 
-    private static async Task<Verdict?> DecideAsync(DecisionScope scope, ContractorRef contractor, long binding, CheckedOtp otp)
+    private static async Task<Verdict?> DecideAsync(DecisionScope scope, ContractorRef contractor, Binding binding, CheckedOtp? otp)
     {
-        var budget = await scope.LockContractorAsync(contractor);
-        if (OtpChecker.RefuseIfLocked(scope, budget) is { } locked)
-        {
-            return locked;
-        }
-
-        var verdict = await OtpChecker.SettleAsync(scope, budget, otp, binding);
+        var verdict = await OtpChecker.SettleAsync(scope, contractor, binding, otp);
         if (verdict is { Outcome: Outcome.Accepted })
         {
-            var active = await scope.Db.Bindings.SingleAsync(b => b.Id == binding, scope.Stop);
+            var active = await scope.Db.Bindings.SingleAsync(b => b.Id == binding.Id, scope.Stop);
             active.Suspend(scope.Now);
             // Whoever matched an OTP for the binding before this commit must look again (promise P2).
             await scope.Db.Credentials
-                .Where(c => c.Id == otp.Credential.Id)
+                .Where(c => c.Id == binding.CredentialRef)
                 .ExecuteUpdateAsync(set => set.SetProperty(c => c.Epoch, c => c.Epoch + 1), scope.Stop);
         }
 
         return verdict;
     }
-
-    private static Task<Verdict?> Is(Verdict verdict) => Task.FromResult<Verdict?>(verdict);
 }

@@ -18,14 +18,14 @@ internal sealed class CredentialImport(DecisionLedger ledger, KeyWrapping wrappi
     {
         try
         {
-            var ids = file.Select(ReadId).ToList();
-            var suppliers = file.Select(entry => SupplierOf(entry, supplier)).ToList();
+            // Wrapped before anything is decided: the transaction may outlive this call, and must never see a key that was zeroed.
+            var wrapped = file.Select(entry => Wrap(entry, SupplierOf(entry, supplier))).ToList();
             var answer = await ledger.DecideAsync(
                 submission,
                 async scope =>
                 {
-                    await RefuseKnownAsync(scope, ids);
-                    scope.Db.Credentials.AddRange(file.Select((entry, i) => Wrap(entry, ids[i], suppliers[i], scope.Now)));
+                    await RefuseKnownAsync(scope, [.. wrapped.Select(w => w.Id)]);
+                    scope.Db.Credentials.AddRange(wrapped.Select(w => w.ToCredential(scope.Now)));
                     return Verdict.Accepted with { Imported = file.Count };
                 },
                 cancellation,
@@ -54,7 +54,7 @@ internal sealed class CredentialImport(DecisionLedger ledger, KeyWrapping wrappi
     private static CredentialId ReadId(PskcCredential entry) =>
         CredentialId.TryParse(entry.Id, out var id)
             ? id
-            : throw new InvalidRequestException("chunk", $"names a key '{entry.Id}', which is not a credential id: 4 to 40 letters and digits");
+            : throw new InvalidRequestException("chunk", $"names a key {PskcException.Quote(entry.Id)}, which is not a credential id: 4 to 40 letters and digits");
 
     private static string SupplierOf(PskcCredential entry, string supplier)
     {
@@ -67,19 +67,29 @@ internal sealed class CredentialImport(DecisionLedger ledger, KeyWrapping wrappi
     /// <summary>Up to 64 printable characters.</summary>
     public static bool IsSupplierName(string name) => name.Length <= 64 && !name.Any(char.IsControl);
 
-    private Credential Wrap(PskcCredential entry, CredentialId id, string supplier, DateTimeOffset now) => new()
+    private WrappedEntry Wrap(PskcCredential entry, string supplier)
     {
-        CredentialId = id,
-        WrappedKey = wrapping.Wrap(entry.Key, id, KeyWrapping.FirstVersion, entry.Algorithm),
-        KeyVersion = KeyWrapping.FirstVersion,
-        Algorithm = entry.Algorithm,
-        Digits = entry.Digits,
-        PeriodSeconds = entry.PeriodSeconds,
-        Supplier = supplier,
-        ValidFrom = entry.ValidFrom,
-        ValidUntil = entry.ValidUntil,
-        CreatedAt = now,
-    };
+        var id = ReadId(entry);
+        return new WrappedEntry(id, wrapping.Wrap(entry.Key, id, KeyWrapping.FirstVersion, entry.Algorithm), entry with { Key = [] }, supplier);
+    }
+
+    /// <summary>What is left of an entry once its key is wrapped.</summary>
+    private sealed record WrappedEntry(CredentialId Id, byte[] WrappedKey, PskcCredential Parameters, string Supplier)
+    {
+        public Credential ToCredential(DateTimeOffset now) => new()
+        {
+            CredentialId = Id,
+            WrappedKey = WrappedKey,
+            KeyVersion = KeyWrapping.FirstVersion,
+            Algorithm = Parameters.Algorithm,
+            Digits = Parameters.Digits,
+            PeriodSeconds = Parameters.PeriodSeconds,
+            Supplier = Supplier,
+            ValidFrom = Parameters.ValidFrom,
+            ValidUntil = Parameters.ValidUntil,
+            CreatedAt = now,
+        };
+    }
 }
 
 /// <summary>An imported credential is here already; nothing of the file was taken in.</summary>

@@ -71,7 +71,7 @@ internal sealed class KeyWrapping(Kek kek)
     }
 }
 
-/// <summary>A credential's key in the clear, for as long as one OTP is matched: pinned, so that no copy is left behind, and zeroed after use.</summary>
+/// <summary>A credential's key in the clear, for as long as one OTP is matched: pinned, so that the collector leaves no copy behind, and zeroed after use.</summary>
 internal sealed class CredentialKey(int length) : IDisposable
 {
     private readonly byte[] key = GC.AllocateArray<byte>(length, pinned: true);

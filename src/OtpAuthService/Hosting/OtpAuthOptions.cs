@@ -24,17 +24,20 @@ internal sealed class OtpAuthOptions : IValidatableObject
     /// <summary>Brings the schema up to date at start. Default: true for the embedded default, false on PostgreSQL.</summary>
     public bool? MigrateOnStart { get; set; }
 
-    /// <summary>How far this machine's clock may be from the database's; 1 s to 1 day, default 5 s. Beyond it nothing is decided.</summary>
+    /// <summary>How far this machine's clock may be from the database's; 1 s to 30 s, default 5 s. Beyond it nothing is decided.</summary>
     public TimeSpan MaxClockOffset { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>For tests whose clock is their own. Not a setting: the binder sets public properties only.</summary>
+    internal bool TrustAnyClock { get; set; }
 
     /// <summary>Who connections over loopback are. On by default in the embedded default only.</summary>
     public LocalCallerOptions? LocalCaller { get; set; }
 
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {
-        if (MaxClockOffset < TimeSpan.FromSeconds(1) || MaxClockOffset > TimeSpan.FromDays(1))
+        if (MaxClockOffset < TimeSpan.FromSeconds(1) || MaxClockOffset > TimeSpan.FromSeconds(30))
         {
-            yield return new ValidationResult("OtpAuth__MaxClockOffset must be from 00:00:01 to 1.00:00:00.");
+            yield return new ValidationResult("OtpAuth__MaxClockOffset must be from 00:00:01 to 00:00:30.");
         }
 
         foreach (var institution in LocalCaller?.Institutions ?? [])

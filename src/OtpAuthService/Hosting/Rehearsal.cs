@@ -1,4 +1,8 @@
+using System.Collections.Frozen;
+using Microsoft.EntityFrameworkCore;
+using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
+using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
 using OtpAuthService.Storage;
@@ -44,11 +48,17 @@ internal static class Rehearsal
         await db.SaveChangesAsync(cancellation);
         var otp = new CheckedOtp(credential, FitsCredential: true, TimeStep.At(scope.Now, credential.PeriodSeconds), KnownUsed: false);
         var verdict = await OtpChecker.SettleAsync(scope, budget, otp, binding.Id);
+        var caller = new Caller("rehearsal", CallerRoles.None, new[] { contractor.Institution }.ToFrozenSet());
+        var submission = new Submission(caller, "rehearsal", "Rehearsal", contractor.Institution, Fingerprint: [], contractor.Contractor);
         if (verdict is not { Outcome: Outcome.Accepted })
         {
             throw new StartRefusedException($"A rehearsed decision came out as {verdict?.Outcome}: the tables do not work as this version expects.");
         }
 
+        db.Answers.Add(StoredAnswer.Of(submission, verdict, scope.Now));
+        db.AuditRecords.Add(AuditRecord.Of(submission, verdict, scope.Now));
+        await db.SaveChangesAsync(cancellation);
+        await db.Answers.Where(a => a.CallerId == caller.Id).ExecuteDeleteAsync(cancellation);
         await transaction.RollbackAsync(cancellation);
     }
 }

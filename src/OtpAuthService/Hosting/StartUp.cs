@@ -19,6 +19,7 @@ internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, KeyWrapping
             await using var db = stores.CreateContext();
             await FitSchemaAsync(db, options.Value.MigrateOnStart ?? embedded, cancellation);
             await TryKekAsync(db, cancellation);
+            await RequireDurableCommitsAsync(cancellation);
             await SetUpInstitutionsAsync(db, cancellation);
             await Rehearsal.RunAsync(db, time.GetUtcNow(), cancellation);
         }
@@ -54,6 +55,16 @@ internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, KeyWrapping
 
         await db.Database.MigrateAsync(cancellation);
         log.Migrated(missing);
+    }
+
+    /// <summary>What was answered must be there after a crash (promise P2).</summary>
+    private async Task RequireDurableCommitsAsync(CancellationToken cancellation)
+    {
+        if (!await stores.CommitsAreDurableAsync(cancellation))
+        {
+            throw new StartRefusedException(
+                "PostgreSQL answers commits that a crash would forget. Set synchronous_commit (not off) and fsync = on for this database and role.");
+        }
     }
 
     private async Task TryKekAsync(OtpDbContext db, CancellationToken cancellation)

@@ -20,7 +20,7 @@ internal sealed class Institution
     /// <summary>What a login of a contractor who stopped using OTPs is answered; ALLOW by default, as in the notice.</summary>
     public Decision SuspendedLogin { get; set; } = Decision.Allow;
 
-    /// <summary>Grows by one with every change of policy, so that a record can name the policy it was decided by.</summary>
+    /// <summary>Grows by one with every change of policy.</summary>
     public int PolicyVersion { get; set; } = 1;
 
     public required DateTimeOffset CreatedAt { get; init; }

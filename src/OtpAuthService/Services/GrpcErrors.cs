@@ -51,7 +51,7 @@ internal static class GrpcErrors
             $"{unavailable.Message}; send the same request_id again, which finds out or decides",
             Any.Pack(new RetryInfo { RetryDelay = StoreUnavailableException.RetryAfter.ToDuration() })),
         OperationCanceledException => Error(Code.Cancelled, "CANCELLED", "the caller no longer waits"),
-        _ => Error(Code.Internal, "INTERNAL", "the service failed; nothing was accepted"),
+        _ => Error(Code.Internal, "INTERNAL", "the service failed, so the result is not known"),
     };
 
     private static RpcException Error(Code code, string reason, string message, params ReadOnlySpan<Any> details)

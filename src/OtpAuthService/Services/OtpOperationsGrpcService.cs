@@ -112,7 +112,7 @@ internal sealed class OtpOperationsGrpcService(
         Authorize(context, contractor.Institution);
 
         var history = await bindings.FindHistoryAsync(contractor, context.CancellationToken);
-        var budget = await bindings.FindContractorAsync(contractor, context.CancellationToken);
+        var budget = await bindings.FindBudgetAsync(contractor, context.CancellationToken);
         if (history.Count == 0 && budget is null)
         {
             throw GrpcErrors.NotFound("binding");

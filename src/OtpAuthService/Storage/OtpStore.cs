@@ -15,6 +15,9 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
     /// <summary>Below one second with room for the answer's way back (promise P3).</summary>
     private static readonly TimeSpan Deadline = TimeSpan.FromMilliseconds(900);
 
+    /// <summary>A sixth of the shortest time step: a call that waited longer would decide on a window that has moved on.</summary>
+    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);
+
     /// <summary>
     /// Reruns of a write that lost a race. A rerun is needed once per rival that commits first, and rivals for one key are the
     /// deliveries of one submission; more than this is a fault.
@@ -38,7 +41,8 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
 
     /// <summary>
     /// Runs <paramref name="write"/> in a transaction and commits it. It is run again, in a new transaction, where it lost a race for
-    /// a unique key or in a deadlock, so it must have no effect outside the context. Once begun it is not cancelled by the caller:
+    /// a unique key, so it must have no effect outside the context; and it may outlive its caller, who is told that the result is not known,
+    /// so it must not depend on what its caller cleans up. Once begun it is not cancelled by the caller:
     /// a decision that the caller no longer waits for is still found by its retry.
     /// </summary>
     /// <param name="within">How long it may take; 900 ms unless told.</param>
@@ -63,6 +67,30 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
             within ?? Deadline,
             cancellation);
 
+    /// <summary>Waits for a place, but not through an outage, and not so long that what was read or matched before means nothing any more.</summary>
+    /// <exception cref="StoreUnavailableException">There is an outage, or the line is too long.</exception>
+    public async Task WaitInLineAsync(SemaphoreSlim line, CancellationToken cancellation)
+    {
+        var outage = availability.Outage;
+        if (availability.Problem is { } problem)
+        {
+            throw new StoreUnavailableException(problem);
+        }
+
+        using var waiting = CancellationTokenSource.CreateLinkedTokenSource(outage, cancellation);
+        try
+        {
+            if (!await line.WaitAsync(LongestWait, waiting.Token))
+            {
+                throw new StoreUnavailableException("too many decisions are waiting");
+            }
+        }
+        catch (OperationCanceledException) when (outage.IsCancellationRequested)
+        {
+            throw new StoreUnavailableException(availability.Problem ?? "the database was out of reach for a moment");
+        }
+    }
+
     public void Dispose()
     {
         readers.Dispose();
@@ -83,20 +111,8 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
     private async Task<T> InTurnAsync<T>(
         SemaphoreSlim turns, Func<CancellationToken, Task<T>> work, TimeSpan within, CancellationToken cancellation)
     {
+        await WaitInLineAsync(turns, cancellation);
         var outage = availability.Outage;
-        ThrowIfUnavailable();
-        using (var waiting = CancellationTokenSource.CreateLinkedTokenSource(outage, cancellation))
-        {
-            try
-            {
-                await turns.WaitAsync(waiting.Token);
-            }
-            catch (OperationCanceledException) when (outage.IsCancellationRequested)
-            {
-                throw new StoreUnavailableException(availability.Problem ?? "the database was out of reach for a moment");
-            }
-        }
-
         var running = RunAsync(turns, work, within);
         try
         {
@@ -106,13 +122,9 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
         catch (Exception failure) when (StoreErrors.IsOutage(failure))
         {
             _ = running.ContinueWith(static late => late.Exception, TaskScheduler.Default);
-            // One slow statement is no outage: whether the database answers at all is for the monitor to say.
-            if (!StoreErrors.IsTimeout(failure) && availability.ReportProblem("the database does not answer"))
-            {
-                log.StoreLost(failure);
-            }
-
-            throw new StoreUnavailableException("the database did not answer in time, so the result is not known", failure);
+            // One failed call is no outage: whether the database can decide at all is for the monitor to say.
+            log.CallWithoutResult(failure.Message);
+            throw new StoreUnavailableException("the database did not answer as it should, so the result is not known", failure);
         }
     }
 
@@ -120,6 +132,8 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
     {
         try
         {
+            // SQLite's asynchronous methods are synchronous: without this the caller would not get to its own time limit.
+            await Task.Yield();
             using var deadline = new CancellationTokenSource(within);
             var result = await work(deadline.Token);
             availability.ReportProgress();
@@ -128,14 +142,6 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
         finally
         {
             turns.Release();
-        }
-    }
-
-    private void ThrowIfUnavailable()
-    {
-        if (availability.Problem is { } problem)
-        {
-            throw new StoreUnavailableException(problem);
         }
     }
 }

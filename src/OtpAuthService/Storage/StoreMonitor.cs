@@ -21,11 +21,11 @@ internal sealed class StoreMonitor(
     /// <summary>One probe; also the last step of the start.</summary>
     public async Task ProbeAsync(CancellationToken cancellation)
     {
-        if (await FindProblemAsync(cancellation) is { } problem)
+        if (await FindProblemAsync(cancellation) is var (problem, detail))
         {
             if (availability.ReportProblem(problem))
             {
-                log.StoreProblem(problem);
+                log.StoreProblem(problem, detail);
             }
         }
         else if (availability.ReportWell())
@@ -44,17 +44,23 @@ internal sealed class StoreMonitor(
         }
     }
 
-    private async Task<string?> FindProblemAsync(CancellationToken cancellation)
+    /// <returns>Null where all is well; else a sentence for callers, and what only the log is told.</returns>
+    private async Task<(string Problem, string Detail)?> FindProblemAsync(CancellationToken cancellation)
     {
         try
         {
             using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
             deadline.CancelAfter(ProbeDeadline);
-            var theirs = await stores.ReadClockAsync(deadline.Token).WaitAsync(ProbeDeadline, cancellation);
-            var offset = theirs is { } clock ? (time.GetUtcNow() - clock).Duration() : TimeSpan.Zero;
-            return offset <= options.Value.MaxClockOffset
+            var (clock, writable) = await stores.ProbeAsync(deadline.Token).WaitAsync(ProbeDeadline, cancellation);
+            if (!writable)
+            {
+                return ("the database takes no writes", "It is a standby or read-only: connect to the primary.");
+            }
+
+            var offset = clock is { } theirs ? (time.GetUtcNow() - theirs).Duration() : TimeSpan.Zero;
+            return offset <= options.Value.MaxClockOffset || options.Value.TrustAnyClock
                 ? null
-                : $"this machine's clock and the database's differ by {offset.TotalSeconds:F0} s: set both by NTP";
+                : ("the clock cannot be trusted", $"It differs from the database's by {offset.TotalSeconds:F0} s: set both by NTP.");
         }
         catch (Exception failure) when (StoreErrors.IsOutage(failure) && !cancellation.IsCancellationRequested)
         {
@@ -64,7 +70,7 @@ internal sealed class StoreMonitor(
                 return null;
             }
 
-            return $"the database cannot be reached: {failure.Message}";
+            return ("the database cannot be reached", failure.Message);
         }
     }
 }

@@ -30,6 +30,16 @@ internal sealed class StoreSet : IDisposable
 
     public OtpDbContext CreateContext() => createContext();
 
+    /// <summary>
+    /// What the server does for us when we cannot: it ends what a vanished replica has left open, with its locks, and does not keep back the
+    /// warning that <see cref="CommitWarnings"/> listens for. Milliseconds, but seconds for keepalives; known since PostgreSQL 14.
+    /// </summary>
+    private static readonly string[] SessionSettings =
+    [
+        "idle_in_transaction_session_timeout=3000", "lock_timeout=800", "client_connection_check_interval=500", "client_min_messages=warning",
+        "tcp_keepalives_idle=5", "tcp_keepalives_interval=2", "tcp_keepalives_count=3",
+    ];
+
     public static StoreSet Postgres(string connectionString)
     {
         var settings = new NpgsqlConnectionStringBuilder(connectionString)
@@ -37,13 +47,17 @@ internal sealed class StoreSet : IDisposable
             ApplicationName = "otp-auth-service",
             // Seconds; the shortest there is. The bound that callers see is OtpStore's.
             Timeout = 1,
-            // Milliseconds; a hung server is not waited for a second time when a statement is cancelled.
+            // Milliseconds; when a statement is cancelled, a hung server is not waited for a second time.
             CancellationTimeout = -1,
+            // Details of errors name rows: contractors do not belong in a log.
+            IncludeErrorDetail = false,
+            Options = string.Join(' ', SessionSettings.Select(setting => $"-c {setting}")) + " " + new NpgsqlConnectionStringBuilder(connectionString).Options,
         };
         const int Readers = 12, Writers = 16;
         // Two more for the probe and for migrations.
         settings.MaxPoolSize = Readers + Writers + 2;
-        var source = new NpgsqlDataSourceBuilder(settings.ConnectionString).Build();
+        // Where several hosts are named, only the one that takes writes is the system of record.
+        var source = new NpgsqlDataSourceBuilder(settings.ConnectionString).BuildMultiHost().WithTargetSession(TargetSessionAttributes.ReadWrite);
         var options = new DbContextOptionsBuilder<PostgresOtpDbContext>().UsePostgres(source).Options;
         return new StoreSet("PostgreSQL", Readers, Writers, () => new PostgresOtpDbContext(options), source);
     }
@@ -57,18 +71,32 @@ internal sealed class StoreSet : IDisposable
         return new StoreSet("SQLite", maxReaders: 8, maxWriters: 1, () => new SqliteOtpDbContext(options), postgres: null);
     }
 
-    /// <summary>The database's own clock; null for SQLite, which has none but ours.</summary>
-    public async Task<DateTimeOffset?> ReadClockAsync(CancellationToken stop)
+    /// <summary>The database's own clock, null for SQLite, which has none but ours; and whether it takes writes.</summary>
+    public async Task<(DateTimeOffset? Clock, bool Writable)> ProbeAsync(CancellationToken stop)
     {
         if (postgres is null)
         {
             await using var db = CreateContext();
             await db.Institutions.AnyAsync(stop);
-            return null;
+            return (null, true);
         }
 
-        await using var command = postgres.CreateCommand("SELECT clock_timestamp()");
-        return new DateTimeOffset((DateTime)(await command.ExecuteScalarAsync(stop))!, TimeSpan.Zero);
+        await using var command = postgres.CreateCommand("SELECT clock_timestamp(), current_setting('transaction_read_only') = 'off'");
+        await using var row = await command.ExecuteReaderAsync(stop);
+        await row.ReadAsync(stop);
+        return (new DateTimeOffset(row.GetDateTime(0), TimeSpan.Zero), row.GetBoolean(1));
+    }
+
+    /// <summary>Whether a commit is on disk when it is answered; on SQLite always (<see cref="DurableCommits"/>).</summary>
+    public async Task<bool> CommitsAreDurableAsync(CancellationToken stop)
+    {
+        if (postgres is null)
+        {
+            return true;
+        }
+
+        await using var command = postgres.CreateCommand("SELECT current_setting('synchronous_commit') <> 'off' AND current_setting('fsync') = 'on'");
+        return (bool)(await command.ExecuteScalarAsync(stop))!;
     }
 
     public void Dispose() => postgres?.Dispose();

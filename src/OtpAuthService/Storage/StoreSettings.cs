@@ -19,7 +19,7 @@ internal static class StoreSettings
         services
             .AddSingleton(provider => configuration.IsEmbedded()
                 ? StoreSet.Sqlite(provider.GetRequiredService<IOptions<OtpAuthOptions>>().Value.DatabaseFile)
-                : StoreSet.Postgres(configuration.GetConnectionString(PostgresName)!))
+                : ParsePostgres(configuration.GetConnectionString(PostgresName)!))
             .AddSingleton<StoreAvailability>()
             .AddSingleton<OtpStore>()
             .AddSingleton<StoreMonitor>()
@@ -39,10 +39,34 @@ internal static class StoreSettings
         return services;
     }
 
+    private static StoreSet ParsePostgres(string connectionString)
+    {
+        try
+        {
+            return StoreSet.Postgres(connectionString);
+        }
+        catch (ArgumentException malformed)
+        {
+            throw new InvalidDataException($"ConnectionStrings__Postgres is not a connection string of Npgsql: {malformed.Message}");
+        }
+    }
+
+    private static ConfigurationOptions ParseRedis(string connectionString)
+    {
+        try
+        {
+            return ConfigurationOptions.Parse(connectionString);
+        }
+        catch (ArgumentException malformed)
+        {
+            throw new InvalidDataException($"ConnectionStrings__Redis is not a connection string of StackExchange.Redis: {malformed.Message}");
+        }
+    }
+
     /// <summary>Starts without Redis too, and fails a call at once while Redis is gone instead of lining it up.</summary>
     private static ConnectionMultiplexer Connect(string connectionString)
     {
-        var settings = ConfigurationOptions.Parse(connectionString);
+        var settings = ParseRedis(connectionString);
         settings.AbortOnConnectFail = false;
         settings.BacklogPolicy = BacklogPolicy.FailFast;
         settings.ConnectTimeout = 1000;

@@ -9,7 +9,10 @@ internal sealed class AnswerSweeper(OtpStore store, TimeProvider time, ILogger<A
 {
     private static readonly TimeSpan Pause = TimeSpan.FromSeconds(30);
 
-    /// <summary>Longer than the lifetime by more than replicas' clocks may differ, so that no replica deletes what another still repeats.</summary>
+    /// <summary>What one statement deletes at most, so that it ends in its time also after a long pause.</summary>
+    private static readonly TimeSpan Slice = TimeSpan.FromSeconds(5);
+
+    /// <summary>Longer than the lifetime by twice what a replica's clock may be off at most, so that no replica deletes what another still repeats.</summary>
     private static readonly TimeSpan KeptFor = StoredAnswer.Lifetime + TimeSpan.FromSeconds(60);
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -19,14 +22,30 @@ internal sealed class AnswerSweeper(OtpStore store, TimeProvider time, ILogger<A
         {
             try
             {
-                var before = time.GetUtcNow() - KeptFor;
-                await store.WriteAsync(
-                    (db, stop) => db.Answers.Where(a => a.DecidedAt < before).ExecuteDeleteAsync(stop), stoppingToken);
+                while (await SweepSliceAsync(time.GetUtcNow() - KeptFor, stoppingToken))
+                {
+                }
             }
-            catch (StoreUnavailableException unavailable)
+            catch (Exception postponed) when (postponed is not OperationCanceledException)
             {
-                log.SweepPostponed(unavailable.Message);
+                // Old answers do no harm but take room: not worth stopping the service for.
+                log.SweepPostponed(postponed.Message);
             }
         }
     }
+
+    /// <returns>False where nothing is left to sweep.</returns>
+    private Task<bool> SweepSliceAsync(DateTimeOffset before, CancellationToken cancellation) => store.WriteAsync(
+        async (db, stop) =>
+        {
+            if (await db.Answers.MinAsync(a => (DateTimeOffset?)a.DecidedAt, stop) is not { } oldest || oldest >= before)
+            {
+                return false;
+            }
+
+            var until = oldest + Slice < before ? oldest + Slice : before;
+            await db.Answers.Where(a => a.DecidedAt < until).ExecuteDeleteAsync(stop);
+            return true;
+        },
+        cancellation);
 }

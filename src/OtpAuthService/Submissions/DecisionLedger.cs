@@ -15,10 +15,10 @@ namespace OtpAuthService.Submissions;
 internal sealed class DecisionLedger(OtpStore store, Instruments instruments, TimeProvider time) : IDisposable
 {
     /// <summary>
-    /// Decisions of one contractor take turns in the database by its row lock. Those of one process take turns here before that, so that
-    /// an attack on one contractor lines up in memory and not as waiting transactions, whose time is bounded.
+    /// Decisions of one contractor wait for each other in the database, by its row lock. Those of one process line up here before that, so
+    /// that an attack on one contractor waits in memory and not in transactions, whose time is short.
     /// </summary>
-    private readonly SemaphoreSlim[] turns = [.. Enumerable.Range(0, 256).Select(_ => new SemaphoreSlim(1))];
+    private readonly SemaphoreSlim[] lines = [.. Enumerable.Range(0, 256).Select(_ => new SemaphoreSlim(1))];
 
     /// <summary>
     /// Runs <paramref name="decide"/> unless an earlier delivery was decided, whose answer is given again. Two deliveries that race
@@ -30,8 +30,14 @@ internal sealed class DecisionLedger(OtpStore store, Instruments instruments, Ti
     public async Task<Answer?> DecideAsync(
         Submission submission, Func<DecisionScope, Task<Verdict?>> decide, CancellationToken cancellation, TimeSpan? within = null)
     {
-        var turn = turns[(uint)HashCode.Combine(submission.Institution, submission.Contractor) % turns.Length];
-        await turn.WaitAsync(cancellation);
+        var line = submission.Contractor is { } contractor
+            ? lines[(uint)HashCode.Combine(submission.Institution, contractor) % lines.Length]
+            : null;
+        if (line is not null)
+        {
+            await store.WaitInLineAsync(line, cancellation);
+        }
+
         try
         {
             var answer = await store.WriteAsync((db, stop) => DecideOnceAsync(db, submission, decide, stop), cancellation, within);
@@ -44,11 +50,11 @@ internal sealed class DecisionLedger(OtpStore store, Instruments instruments, Ti
         }
         finally
         {
-            turn.Release();
+            line?.Release();
         }
     }
 
-    public void Dispose() => Array.ForEach(turns, turn => turn.Dispose());
+    public void Dispose() => Array.ForEach(lines, line => line.Dispose());
 
     private async Task<Answer?> DecideOnceAsync(
         OtpDbContext db, Submission submission, Func<DecisionScope, Task<Verdict?>> decide, CancellationToken stop)
@@ -85,15 +91,36 @@ internal sealed class DecisionLedger(OtpStore store, Instruments instruments, Ti
             return null;
         }
 
-        return CryptographicOperations.FixedTimeEquals(stored.Fingerprint, submission.Fingerprint)
-            ? stored.Repeat()
-            : throw new InvalidRequestException("request_id", "was used for another request within the last 120 s; each submission takes a new one");
+        if (!CryptographicOperations.FixedTimeEquals(stored.Fingerprint, submission.Fingerprint))
+        {
+            throw new InvalidRequestException("request_id", "was used for another request within the last 120 s; each submission takes a new one");
+        }
+
+        // Written back as it is: the first delivery's commit may still wait for the standby, and then this one's has to as well (promise P1).
+        await mine.ExecuteUpdateAsync(set => set.SetProperty(a => a.DecidedAt, a => a.DecidedAt), stop);
+        return stored.Repeat();
     }
 }
 
 /// <summary>What an act decides with: the transaction's context and one moment for all of it.</summary>
 internal sealed record DecisionScope(OtpDbContext Db, DateTimeOffset Now, CancellationToken Stop)
 {
+    /// <summary>
+    /// Whether a contractor's newest binding is still the one that was read, in the same state. While the contractor's turn is held it stays
+    /// so until the commit.
+    /// </summary>
+    /// <param name="contractor">Whose binding.</param>
+    /// <param name="read">What was read before the transaction; null where there was none.</param>
+    public async Task<bool> IsCurrentAsync(ContractorRef contractor, Binding? read)
+    {
+        var newest = await Db.Bindings
+            .Where(b => b.InstitutionId == contractor.Institution && b.ContractorId == contractor.Contractor)
+            .OrderByDescending(b => b.Id)
+            .Select(b => new { b.Id, b.State })
+            .FirstOrDefaultAsync(Stop);
+        return newest?.Id == read?.Id && newest?.State == read?.State;
+    }
+
     /// <summary>
     /// Takes the contractor's turn: from here to the commit no other decision of this contractor is made anywhere. The first write of
     /// every transaction, so that locks are always taken in the order contractor, credential.

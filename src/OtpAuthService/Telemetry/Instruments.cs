@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using Grpc.Core;
 using OtpAuthService.Storage;
 using OtpAuthService.Submissions;
+using OtpAuthService.Verification;
 
 namespace OtpAuthService.Telemetry;
 
@@ -14,7 +15,7 @@ internal sealed class Instruments
     private readonly Counter<long> decisions;
     private readonly Histogram<double> callDuration;
 
-    public Instruments(IMeterFactory meters, StoreAvailability store)
+    public Instruments(IMeterFactory meters, StoreAvailability store, IReplayCache replays)
     {
         var meter = meters.Create(MeterName);
         decisions = meter.CreateCounter<long>("otp.decisions", "{decision}", "Answers given, by RPC, outcome, channel, purpose, institution and whether repeated.");
@@ -25,11 +26,8 @@ internal sealed class Instruments
             advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5] });
         meter.CreateObservableGauge("otp.store.available", () => store.Problem is null ? 1 : 0, "{state}", "1 while the database can decide.");
         meter.CreateObservableGauge(
-            "otp.replay_cache.degraded", () => ReplayCacheDegraded ? 1 : 0, "{state}", "1 while Redis is left out and the database decides alone.");
+            "otp.replay_cache.degraded", () => replays.IsDegraded ? 1 : 0, "{state}", "1 while Redis is left out and the database decides alone.");
     }
-
-    /// <summary>True while the replay cache is left out.</summary>
-    public bool ReplayCacheDegraded { get; set; }
 
     public void Decided(Submission submission, Answer answer) => decisions.Add(1, new TagList
     {

@@ -6,11 +6,11 @@ internal static partial class Log
     [LoggerMessage(1, LogLevel.Error, "Call {Method} failed by a fault of the service")]
     public static partial void CallFailed(this ILogger log, string method, Exception failure);
 
-    [LoggerMessage(2, LogLevel.Error, "The database does not answer; calls are refused until it does")]
-    public static partial void StoreLost(this ILogger log, Exception failure);
+    [LoggerMessage(2, LogLevel.Warning, "A call ended without a known result: {Reason}")]
+    public static partial void CallWithoutResult(this ILogger log, string reason);
 
-    [LoggerMessage(3, LogLevel.Error, "Not deciding: {Problem}")]
-    public static partial void StoreProblem(this ILogger log, string problem);
+    [LoggerMessage(3, LogLevel.Error, "Not deciding: {Problem} {Detail}")]
+    public static partial void StoreProblem(this ILogger log, string problem, string detail);
 
     [LoggerMessage(4, LogLevel.Information, "Deciding on {Store}")]
     public static partial void StoreWell(this ILogger log, string store);

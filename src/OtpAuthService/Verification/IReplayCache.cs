@@ -8,6 +8,9 @@ namespace OtpAuthService.Verification;
 /// </summary>
 internal interface IReplayCache
 {
+    /// <summary>True while it is left out and the database decides alone.</summary>
+    bool IsDegraded { get; }
+
     /// <returns>True where <paramref name="step"/> or a later one is known to be used; false where it is not known.</returns>
     ValueTask<bool> IsUsedAsync(Credential credential, TimeStep step);
 

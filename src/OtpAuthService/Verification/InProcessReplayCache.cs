@@ -11,6 +11,8 @@ internal sealed class InProcessReplayCache(TimeProvider time) : IReplayCache
 
     private readonly ConcurrentDictionary<long, Entry> used = new();
 
+    public bool IsDegraded => false;
+
     public ValueTask<bool> IsUsedAsync(Credential credential, TimeStep step) =>
         ValueTask.FromResult(used.TryGetValue(credential.Id, out var entry) && entry.Until > time.GetUtcNow() && entry.Step >= step);
 

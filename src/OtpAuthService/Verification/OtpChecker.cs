@@ -8,9 +8,22 @@ namespace OtpAuthService.Verification;
 /// <summary>What every act that takes an OTP does with it: match, ask the replay cache, settle in the database, tell the replay cache.</summary>
 internal sealed class OtpChecker(KeyWrapping wrapping, IReplayCache replays, TimeProvider time)
 {
-    /// <summary>Matches the OTP over the whole acceptance window, and asks whether the step is known to be used.</summary>
-    public async Task<CheckedOtp> CheckAsync(Credential credential, Institution institution, Otp otp)
+    /// <summary>
+    /// Matches the OTP over the whole acceptance window, and asks whether the step is known to be used. Not while the contractor is locked:
+    /// then not even the time taken may tell whether it would have been right.
+    /// </summary>
+    /// <param name="credential">What the OTP is held against.</param>
+    /// <param name="institution">Whose acceptance window it is.</param>
+    /// <param name="budget">The contractor's guess budget as it was read; null where nothing was counted yet.</param>
+    /// <param name="otp">The submitted digits.</param>
+    /// <returns>Null where the contractor is locked.</returns>
+    public async Task<CheckedOtp?> CheckAsync(Credential credential, Institution institution, Contractor? budget, Otp otp)
     {
+        if (budget?.LockoutAt(time.GetUtcNow()) is not null)
+        {
+            return null;
+        }
+
         if (otp.Length != credential.Digits)
         {
             return new CheckedOtp(credential, FitsCredential: false, Step: null, KnownUsed: false);
@@ -19,6 +32,20 @@ internal sealed class OtpChecker(KeyWrapping wrapping, IReplayCache replays, Tim
         var step = Match(credential, AcceptanceWindow.Of(credential, institution, time.GetUtcNow()), otp);
         var knownUsed = step is { } matched && await replays.IsUsedAsync(credential, matched);
         return new CheckedOtp(credential, FitsCredential: true, step, knownUsed);
+    }
+
+    /// <summary>Settles a checked OTP of an active binding: takes the contractor's turn, sees that all is as it was read, then claims or counts.</summary>
+    /// <returns>Accepted, or why not; null where something has changed since it was read.</returns>
+    /// <exception cref="InvalidRequestException">The OTP has not as many digits as the credential shows; not counted.</exception>
+    public static async Task<Verdict?> SettleAsync(DecisionScope scope, ContractorRef contractor, Binding binding, CheckedOtp? otp)
+    {
+        var budget = await scope.LockContractorAsync(contractor);
+        if (!await scope.IsCurrentAsync(contractor, binding))
+        {
+            return null;
+        }
+
+        return RefuseIfLocked(scope, budget) ?? (otp is null ? null : await SettleAsync(scope, budget, otp, binding.Id));
     }
 
     /// <summary>
@@ -94,9 +121,9 @@ internal sealed class OtpChecker(KeyWrapping wrapping, IReplayCache replays, Tim
             : null;
 
     /// <summary>Tells the replay cache what was claimed; after the commit, and not waited for.</summary>
-    public void Remember(Answer answer, CheckedOtp otp, Institution institution)
+    public void Remember(Answer? answer, CheckedOtp? otp, Institution institution)
     {
-        if (answer is { Repeated: false, Verdict.TimeStep: { } step })
+        if (answer is { Repeated: false, Verdict.TimeStep: { } step } && otp is not null)
         {
             replays.Remember(otp.Credential, step, AcceptanceWindow.Lifetime(otp.Credential, institution));
         }

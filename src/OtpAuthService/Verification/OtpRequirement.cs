@@ -20,7 +20,7 @@ internal sealed class OtpRequirement(BindingDirectory bindings, TimeProvider tim
         }
 
         var now = time.GetUtcNow();
-        return (await bindings.FindContractorAsync(contractor, cancellation))?.LockoutAt(now) is { } lockout
+        return current.Budget?.LockoutAt(now) is { } lockout
             ? (Requirement.Blocked, lockout.Until - now)
             : (Requirement.Required, null);
     }

@@ -10,11 +10,12 @@ internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker,
     public Task<Answer> VerifyAsync(Submission submission, ContractorRef contractor, Otp? otp, CancellationToken cancellation) =>
         otp is { } submitted
             ? OnCurrent.ReadAsync(() => VerifyOnceAsync(submission, contractor, submitted, cancellation))
-            : DecideAsync(submission, new Verdict(Outcome.Bypassed, Decision.Allow), cancellation)!;
+            : ledger.DecideAsync(
+                submission, _ => Task.FromResult<Verdict?>(new Verdict(Outcome.Bypassed, Decision.Allow)), cancellation)!;
 
     private async Task<Answer?> VerifyOnceAsync(Submission submission, ContractorRef contractor, Otp otp, CancellationToken cancellation)
     {
-        var (institution, binding) = await bindings.FindAsync(contractor, cancellation);
+        var (institution, binding, budget) = await bindings.FindAsync(contractor, cancellation);
         switch (binding?.State)
         {
             case null:
@@ -22,28 +23,20 @@ internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker,
             case BindingState.Suspended:
                 return await WithoutAsync(Outcome.Suspended);
             case BindingState.Active:
-                var check = await checker.CheckAsync(binding.Credential, institution, otp);
-                var answer = await ledger.DecideAsync(submission, scope => SettleAsync(scope, contractor, binding, check), cancellation);
-                if (answer is not null)
-                {
-                    checker.Remember(answer, check, institution);
-                }
-
+                var check = await checker.CheckAsync(binding.Credential, institution, budget, otp);
+                var answer = await ledger.DecideAsync(
+                    submission, scope => OtpChecker.SettleAsync(scope, contractor, binding, check), cancellation);
+                checker.Remember(answer, check, institution);
                 return answer;
             default:
                 throw new InvalidOperationException($"Binding state {binding.State} is not known.");
         }
 
-        Task<Answer?> WithoutAsync(Outcome outcome) =>
-            DecideAsync(submission, new Verdict(outcome, institution.DecideWithoutCredential(outcome, submission.Purpose)), cancellation);
+        Task<Answer?> WithoutAsync(Outcome outcome)
+        {
+            var verdict = new Verdict(outcome, institution.DecideWithoutCredential(outcome, submission.Purpose));
+            return ledger.DecideAsync(
+                submission, async scope => await scope.IsCurrentAsync(contractor, binding) ? verdict : null, cancellation);
+        }
     }
-
-    private static async Task<Verdict?> SettleAsync(DecisionScope scope, ContractorRef contractor, Binding binding, CheckedOtp otp)
-    {
-        var budget = await scope.LockContractorAsync(contractor);
-        return OtpChecker.RefuseIfLocked(scope, budget) ?? await OtpChecker.SettleAsync(scope, budget, otp, binding.Id);
-    }
-
-    private Task<Answer?> DecideAsync(Submission submission, Verdict verdict, CancellationToken cancellation) =>
-        ledger.DecideAsync(submission, _ => Task.FromResult<Verdict?>(verdict), cancellation);
 }

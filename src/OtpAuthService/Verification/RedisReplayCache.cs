@@ -32,7 +32,7 @@ internal sealed class RedisReplayCache : IReplayCache
     private readonly ResiliencePipeline pipeline;
     private readonly CircuitBreakerStateProvider breaker = new();
 
-    public RedisReplayCache(IConnectionMultiplexer redis, Kek kek, Instruments instruments, ILogger<RedisReplayCache> log)
+    public RedisReplayCache(IConnectionMultiplexer redis, Kek kek, ILogger<RedisReplayCache> log)
     {
         this.redis = redis;
         digestKey = kek.Derive("otpauth.v1 replay cache key");
@@ -47,19 +47,19 @@ internal sealed class RedisReplayCache : IReplayCache
                 ShouldHandle = new PredicateBuilder().Handle<RedisException>().Handle<TimeoutException>().Handle<ObjectDisposedException>(),
                 OnOpened = opened =>
                 {
-                    instruments.ReplayCacheDegraded = true;
                     log.ReplayCacheLost(opened.Outcome.Exception?.Message ?? "no answer in time");
                     return default;
                 },
                 OnClosed = _ =>
                 {
-                    instruments.ReplayCacheDegraded = false;
                     log.ReplayCacheBack();
                     return default;
                 },
             })
             .Build();
     }
+
+    public bool IsDegraded => !redis.IsConnected || breaker.CircuitState != CircuitState.Closed;
 
     public async ValueTask<bool> IsUsedAsync(Credential credential, TimeStep step)
     {

@@ -83,12 +83,17 @@ internal sealed class PostgresServer : IAsyncDisposable
         await server.WaitForExitAsync();
     }
 
-    public ValueTask DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
-        server?.Signal("QUIT");
+        if (server is { HasExited: false })
+        {
+            // A test that failed may have left it hanging.
+            await ContinueAsync();
+            await CrashAsync();
+        }
+
         server?.Dispose();
         Directory.Delete(folder, recursive: true);
-        return ValueTask.CompletedTask;
     }
 
     private async Task<IReadOnlyList<string>> ProcessesAsync()

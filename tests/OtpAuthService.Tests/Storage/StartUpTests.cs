@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Time.Testing;
 using OtpAuthService.Hosting;
 using OtpAuthService.Storage;
 using OtpAuthService.Tests.Fixtures;
@@ -121,11 +122,13 @@ public class StartUpTests
     [Test]
     public async Task Verify_ClockApartFromTheDatabases_IsUnavailableUntilItIsRight()
     {
-        await using var service = await OtpService.StartAsync(StoreKind.Postgres);
+        using var stores = await StoresUnderTest.CreateAsync(StoreKind.Postgres);
+        var clock = new FakeTimeProvider(TimeProvider.System.GetUtcNow());
+        await using var service = await OtpService.StartAsync(stores, clock, "--OtpAuth:MaxClockOffset=00:00:30");
         var (contractor, token) = await service.RegisteredAsync();
         using var http = new HttpClient();
 
-        service.Clock.Advance(TimeSpan.FromDays(2));
+        service.Clock.Advance(TimeSpan.FromMinutes(1));
         await Eventually.IsTrueAsync(
             async () => (await http.GetAsync(service.ManagementAddress + "/health/ready")).StatusCode == HttpStatusCode.ServiceUnavailable, "not ready");
         var error = await Assert.ThrowsAsync<RpcException>(async () => await service.Auth.VerifyAsync(contractor, token.At(service.Clock.GetUtcNow())));
@@ -134,6 +137,23 @@ public class StartUpTests
         Assert.That(error.Status.Detail, Does.Contain("clock"));
         var health = await new Grpc.Health.V1.Health.HealthClient(service.Channel).CheckAsync(new Grpc.Health.V1.HealthCheckRequest());
         Assert.That(health.Status, Is.EqualTo(Grpc.Health.V1.HealthCheckResponse.Types.ServingStatus.NotServing));
+    }
+
+    [TestCase("ALTER DATABASE {0} SET synchronous_commit = off")]
+    public async Task Start_OnPostgresThatForgetsCommits_IsRefused(string sql)
+    {
+        using var stores = await StoresUnderTest.CreateAsync(StoreKind.Postgres);
+        var database = new Npgsql.NpgsqlConnectionStringBuilder(stores.PostgresConnectionString).Database!;
+        await PostgresServer.ExecuteAsync(stores.PostgresConnectionString!, string.Format(System.Globalization.CultureInfo.InvariantCulture, sql, database));
+        await ExpectRefusedAsync("synchronous_commit", Settings(stores));
+    }
+
+    [TestCase("--ConnectionStrings:Postgres=Nonsense=1", "ConnectionStrings__Postgres")]
+    [TestCase("--ConnectionStrings:Redis=localhost,nonsense=1", "ConnectionStrings__Redis")]
+    public async Task Start_WithAMalformedConnectionString_IsRefused(string setting, string sentence)
+    {
+        using var stores = await StoresUnderTest.CreateAsync(StoreKind.Postgres);
+        await ExpectRefusedAsync(sentence, [.. Settings(stores), setting]);
     }
 
     private static async Task ExpectRefusedAsync(string sentence, IEnumerable<string> settings)

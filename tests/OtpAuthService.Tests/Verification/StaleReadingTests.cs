@@ -58,7 +58,7 @@ public class StaleReadingTests(StoreKind kind)
         var matched = await MatchAsync(contractor, token.At(Now));
 
         await using var db = service.Services.GetRequiredService<StoreSet>().CreateContext();
-        await db.Bindings.Where(b => b.Id == matched.Binding).ExecuteUpdateAsync(set => set.SetProperty(b => b.State, BindingState.Suspended));
+        await db.Bindings.Where(b => b.Id == matched.Binding.Id).ExecuteUpdateAsync(set => set.SetProperty(b => b.State, BindingState.Suspended));
 
         Assert.That(await ClaimAsync(matched), Is.Null);
     }
@@ -81,11 +81,11 @@ public class StaleReadingTests(StoreKind kind)
     private async Task<Matched> MatchAsync(string contractor, string digits)
     {
         var who = new ContractorRef(InstitutionId.Parse("demo"), ContractorId.Parse(contractor));
-        var (institution, binding) = await service.Services.GetRequiredService<BindingDirectory>().FindAsync(who, CancellationToken.None);
+        var (institution, binding, budget) = await service.Services.GetRequiredService<BindingDirectory>().FindAsync(who, CancellationToken.None);
         Assert.That(Otp.TryParse(digits, out var otp), Is.True);
-        var check = await service.Services.GetRequiredService<OtpChecker>().CheckAsync(binding!.Credential, institution, otp);
-        Assert.That(check.Step, Is.Not.Null, "the OTP matches");
-        return new Matched(who, binding.Id, check);
+        var check = await service.Services.GetRequiredService<OtpChecker>().CheckAsync(binding!.Credential, institution, budget, otp);
+        Assert.That(check?.Step, Is.Not.Null, "the OTP matches");
+        return new Matched(who, binding, check!);
     }
 
     private Task<Answer?> ClaimAsync(Matched matched)
@@ -94,9 +94,9 @@ public class StaleReadingTests(StoreKind kind)
         var submission = new Submission(caller, Calls.NewRequestId(), "Verify", matched.Contractor.Institution, [], matched.Contractor.Contractor);
         return service.Services.GetRequiredService<DecisionLedger>().DecideAsync(
             submission,
-            async scope => await OtpChecker.SettleAsync(scope, await scope.LockContractorAsync(matched.Contractor), matched.Otp, matched.Binding),
+            scope => OtpChecker.SettleAsync(scope, matched.Contractor, matched.Binding, matched.Otp),
             CancellationToken.None);
     }
 
-    private sealed record Matched(ContractorRef Contractor, long Binding, CheckedOtp Otp);
+    private sealed record Matched(ContractorRef Contractor, Binding Binding, CheckedOtp Otp);
 }
