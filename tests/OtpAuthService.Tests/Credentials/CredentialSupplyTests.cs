@@ -1,4 +1,3 @@
-using System.Text;
 using Google.Protobuf;
 using Grpc.Core;
 using OtpAuthService.Tests.Fixtures;
@@ -50,7 +49,7 @@ public class CredentialSupplyTests(StoreKind kind)
     public async Task Import_PskcFile_RegistersAndVerifies()
     {
         var (id, key) = (NewId(), "12345678901234567890"u8.ToArray());
-        var imported = await ImportAsync(Pskc((id, key)));
+        var imported = await ImportAsync(PskcFiles.WithPlainKeys((id, key)));
         Assert.That((imported.Imported, imported.Repeated), Is.EqualTo((1, false)));
 
         var contractor = Calls.NewContractor();
@@ -63,7 +62,7 @@ public class CredentialSupplyTests(StoreKind kind)
     [Test]
     public async Task Import_Retried_TakesTheFileInOnce()
     {
-        var (requestId, file) = (Calls.NewRequestId(), Pskc((NewId(), new byte[20])));
+        var (requestId, file) = (Calls.NewRequestId(), PskcFiles.WithPlainKeys((NewId(), new byte[20])));
         await ImportAsync(file, requestId);
         var again = await ImportAsync(file, requestId);
         Assert.That((again.Imported, again.Repeated), Is.EqualTo((1, true)));
@@ -73,9 +72,9 @@ public class CredentialSupplyTests(StoreKind kind)
     public async Task Import_FileWithOneKnownCredential_TakesInNothing()
     {
         var (known, fresh) = (NewId(), NewId());
-        await ImportAsync(Pskc((known, new byte[20])));
+        await ImportAsync(PskcFiles.WithPlainKeys((known, new byte[20])));
 
-        var error = await ExpectErrorAsync(StatusCode.AlreadyExists, () => ImportAsync(Pskc((fresh, new byte[20]), (known, new byte[20]))));
+        var error = await ExpectErrorAsync(StatusCode.AlreadyExists, () => ImportAsync(PskcFiles.WithPlainKeys((fresh, new byte[20]), (known, new byte[20]))));
 
         Assert.That(error.Status.Detail, Does.Contain(known));
         await ExpectErrorAsync(
@@ -112,28 +111,8 @@ public class CredentialSupplyTests(StoreKind kind)
     public async Task Issue_UnknownParameters_IsInvalid(int digits, int period, Algorithm algorithm) =>
         await ExpectErrorAsync(StatusCode.InvalidArgument, () => service.Operations.IssueAsync(digits, period, algorithm));
 
-    private async Task<ImportCredentialsResponse> ImportAsync(string file, string? requestId = null, string supplier = "")
-    {
-        using var call = service.Operations.ImportCredentials();
-        await call.RequestStream.WriteAsync(new ImportCredentialsRequest
-        {
-            Header = new ImportCredentialsHeader
-            {
-                RequestId = requestId ?? Calls.NewRequestId(),
-                InstitutionId = "demo",
-                Format = ImportFormat.Pskc,
-                Supplier = supplier,
-            },
-        });
-        // In small pieces, so that their joining is tested too.
-        foreach (var piece in Encoding.UTF8.GetBytes(file).Chunk(100))
-        {
-            await call.RequestStream.WriteAsync(new ImportCredentialsRequest { Chunk = ByteString.CopyFrom(piece) });
-        }
-
-        await call.RequestStream.CompleteAsync();
-        return await call;
-    }
+    private Task<ImportCredentialsResponse> ImportAsync(string file, string? requestId = null, string supplier = "") =>
+        service.Operations.ImportPskcAsync(file, requestId, supplier);
 
     private static async Task<RpcException> ExpectErrorAsync(StatusCode status, Func<Task> call)
     {
@@ -143,28 +122,4 @@ public class CredentialSupplyTests(StoreKind kind)
     }
 
     private static string NewId() => "TEST" + Guid.NewGuid().ToString("N")[..20].ToUpperInvariant();
-
-    /// <summary>After RFC 6030 figure 2, with TOTP in the place of HOTP.</summary>
-    private static string Pskc(params (string Id, byte[] Key)[] keys)
-    {
-        var packages = keys.Select(k =>
-            $"""
-            <KeyPackage>
-              <DeviceInfo><Manufacturer>Manufacturer</Manufacturer><SerialNo>{k.Id}</SerialNo></DeviceInfo>
-              <Key Id="{k.Id}" Algorithm="urn:ietf:params:xml:ns:keyprov:pskc:totp">
-                <AlgorithmParameters><ResponseFormat Length="6" Encoding="DECIMAL"/></AlgorithmParameters>
-                <Data>
-                  <Secret><PlainValue>{Convert.ToBase64String(k.Key)}</PlainValue></Secret>
-                  <TimeInterval><PlainValue>30</PlainValue></TimeInterval>
-                </Data>
-              </Key>
-            </KeyPackage>
-            """);
-        return $"""
-            <?xml version="1.0" encoding="UTF-8"?>
-            <KeyContainer Version="1.0" Id="test" xmlns="urn:ietf:params:xml:ns:keyprov:pskc">
-            {string.Join('\n', packages)}
-            </KeyContainer>
-            """;
-    }
 }

@@ -361,4 +361,28 @@ internal static class PskcFiles
         // XML Encryption pads with any bytes before the length; the figures happen to have those of PKCS #7.
         return [.. aes.IV, .. aes.EncryptCbc(plain, aes.IV, PaddingMode.ISO10126)];
     }
+
+    /// <summary>After RFC 6030 figure 2, with TOTP in the place of HOTP.</summary>
+    public static string WithPlainKeys(params (string Id, byte[] Key)[] keys)
+    {
+        var packages = keys.Select(k =>
+            $"""
+            <KeyPackage>
+              <DeviceInfo><Manufacturer>Manufacturer</Manufacturer><SerialNo>{k.Id}</SerialNo></DeviceInfo>
+              <Key Id="{k.Id}" Algorithm="urn:ietf:params:xml:ns:keyprov:pskc:totp">
+                <AlgorithmParameters><ResponseFormat Length="6" Encoding="DECIMAL"/></AlgorithmParameters>
+                <Data>
+                  <Secret><PlainValue>{Convert.ToBase64String(k.Key)}</PlainValue></Secret>
+                  <TimeInterval><PlainValue>30</PlainValue></TimeInterval>
+                </Data>
+              </Key>
+            </KeyPackage>
+            """);
+        return $"""
+            <?xml version="1.0" encoding="UTF-8"?>
+            <KeyContainer Version="1.0" Id="test" xmlns="urn:ietf:params:xml:ns:keyprov:pskc">
+            {string.Join('\n', packages)}
+            </KeyContainer>
+            """;
+    }
 }

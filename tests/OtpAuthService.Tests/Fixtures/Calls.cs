@@ -1,3 +1,5 @@
+using System.Text;
+using Google.Protobuf;
 using Grpc.Core;
 using OtpAuthService.V1;
 
@@ -24,6 +26,30 @@ internal static class Calls
             Algorithm = algorithm,
         });
         return new SoftToken(issued.CredentialId, issued.OtpauthUri);
+    }
+
+    public static async Task<ImportCredentialsResponse> ImportPskcAsync(
+        this OtpOperations.OtpOperationsClient operations, string file, string? requestId = null, string supplier = "")
+    {
+        using var call = operations.ImportCredentials();
+        await call.RequestStream.WriteAsync(new ImportCredentialsRequest
+        {
+            Header = new ImportCredentialsHeader
+            {
+                RequestId = requestId ?? NewRequestId(),
+                InstitutionId = "demo",
+                Format = ImportFormat.Pskc,
+                Supplier = supplier,
+            },
+        });
+        // In small pieces, so that their joining is tested too.
+        foreach (var piece in Encoding.UTF8.GetBytes(file).Chunk(100))
+        {
+            await call.RequestStream.WriteAsync(new ImportCredentialsRequest { Chunk = ByteString.CopyFrom(piece) });
+        }
+
+        await call.RequestStream.CompleteAsync();
+        return await call;
     }
 
     public static AsyncUnaryCall<RegisterResponse> RegisterAsync(

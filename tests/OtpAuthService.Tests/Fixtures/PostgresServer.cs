@@ -59,22 +59,10 @@ internal sealed class PostgresServer : IAsyncDisposable
         await command.ExecuteNonQueryAsync();
     }
 
-    /// <summary>Hangs: connections are taken, nothing is answered. Only the backends that clients talk to matter, so all are stopped.</summary>
-    public async Task HangAsync()
-    {
-        foreach (var process in await ProcessesAsync())
-        {
-            await ChildProcess.RunAsync("kill", ["-STOP", process]);
-        }
-    }
+    /// <summary>Hangs: connections are taken, nothing is answered. All its processes are stopped.</summary>
+    public Task HangAsync() => SignalAllAsync("STOP");
 
-    public async Task ContinueAsync()
-    {
-        foreach (var process in await ProcessesAsync())
-        {
-            await ChildProcess.RunAsync("kill", ["-CONT", process]);
-        }
-    }
+    public Task ContinueAsync() => SignalAllAsync("CONT");
 
     /// <summary>As after a power cut: no checkpoint, no goodbye.</summary>
     public async Task CrashAsync()
@@ -96,10 +84,15 @@ internal sealed class PostgresServer : IAsyncDisposable
         Directory.Delete(folder, recursive: true);
     }
 
-    private async Task<IReadOnlyList<string>> ProcessesAsync()
+    private async Task SignalAllAsync(string signal)
     {
         var children = await ChildProcess.RunAsync("ps", ["-o", "pid=", "--ppid", $"{server!.Id}"]);
-        return [$"{server.Id}", .. children.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)];
+        foreach (var process in children.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Prepend($"{server.Id}"))
+        {
+            // A backend may have ended since it was listed: that is as good.
+            using var kill = ChildProcess.Start("kill", [$"-{signal}", process]);
+            await kill.WaitForExitAsync();
+        }
     }
 
     private string ConnectionString(string database) =>

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using Grpc.Core;
+using OtpAuthService.Tests.Credentials;
 using OtpAuthService.Tests.Fixtures;
 using OtpAuthService.V1;
 
@@ -75,6 +76,25 @@ public class OutageTests
         // The hung transaction may have been carried out meanwhile or not: either way this submission is accepted, and only this one.
         Assert.That((await service.Auth.VerifyAsync(contractor, otp, requestId)).Outcome, Is.EqualTo(Outcome.Accepted));
         Assert.That((await service.Auth.VerifyAsync(contractor, otp)).Outcome, Is.EqualTo(Outcome.AlreadyUsed));
+    }
+
+    /// <summary>The import's transaction outlives the call that began it, and the keys that the call then zeroes.</summary>
+    [Test]
+    public async Task Import_AbandonedInAnOutage_TakesInTheRightKeysOrNothing()
+    {
+        var (requestId, key) = (Calls.NewRequestId(), "12345678901234567890"u8.ToArray());
+        var file = PskcFiles.WithPlainKeys(("ABCD00000001", key));
+        Func<Task> import = async () => await service.Operations.ImportPskcAsync(file, requestId);
+
+        await postgres.HangAsync();
+        var error = await Assert.ThrowsAsync<RpcException>(async () => await import());
+        Assert.That(error!.StatusCode, Is.EqualTo(StatusCode.Unavailable));
+        await postgres.ContinueAsync();
+        await ReadyAsync();
+
+        await import();
+        var otp = new OtpNet.Totp(key).ComputeTotp(Now.UtcDateTime);
+        Assert.That((await service.Auth.RegisterAsync(Calls.NewContractor(), "ABCD00000001", otp)).Outcome, Is.EqualTo(Outcome.Accepted));
     }
 
     [Test]
@@ -163,7 +183,7 @@ public class OutageTests
             await ExpectUnavailableAsync(() => service.Auth.VerifyAsync(contractor, token.WrongAt(Now)));
         }
 
-        Assert.That(await StatusAsync("/health/ready"), Is.EqualTo(HttpStatusCode.ServiceUnavailable));
+        await Eventually.IsTrueAsync(async () => await StatusAsync("/health/ready") == HttpStatusCode.ServiceUnavailable, "ready is off", seconds: 3);
         Assert.That(await StatusAsync("/health/live"), Is.EqualTo(HttpStatusCode.OK));
     }
 
