@@ -413,7 +413,7 @@ public sealed class PskcReaderTests
         }
         catch (System.ComponentModel.Win32Exception)
         {
-            Assert.Ignore("pskctool is not installed (Debian package pskctool)");
+            Assert.Fail("pskctool is not installed (Debian package pskctool): run tests/prepare.sh");
             throw;
         }
     }

@@ -59,6 +59,13 @@ internal sealed class PostgresServer : IAsyncDisposable
         await command.ExecuteNonQueryAsync();
     }
 
+    public static async Task<string?> ReadAsync(string connectionString, string sql)
+    {
+        await using var source = NpgsqlDataSource.Create(connectionString);
+        await using var command = source.CreateCommand(sql);
+        return (string?)await command.ExecuteScalarAsync();
+    }
+
     /// <summary>Hangs: connections are taken, nothing is answered. All its processes are stopped.</summary>
     public Task HangAsync() => SignalAllAsync("STOP");
 

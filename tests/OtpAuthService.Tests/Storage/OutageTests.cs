@@ -78,6 +78,39 @@ public class OutageTests
         Assert.That((await service.Auth.VerifyAsync(contractor, otp)).Outcome, Is.EqualTo(Outcome.AlreadyUsed));
     }
 
+    /// <summary>
+    /// Promise P1: a commit that the synchronous standby does not have is no answer yet, for the first delivery as for a retry that finds
+    /// its answer already stored.
+    /// </summary>
+    [Test]
+    public async Task Verify_StandbyDoesNotConfirm_IsUnavailableUntilItDoes()
+    {
+        var (contractor, token) = await service.RegisteredAsync();
+        var (otp, requestId) = (token.At(Now), Calls.NewRequestId());
+
+        await SetStandbyAsync("ALTER SYSTEM SET synchronous_standby_names = 'missing'");
+        for (var delivery = 0; delivery < 3; delivery++)
+        {
+            await ExpectUnavailableAsync(() => service.Auth.VerifyAsync(contractor, otp, requestId));
+        }
+
+        await SetStandbyAsync("ALTER SYSTEM RESET synchronous_standby_names");
+        var answer = await service.Auth.VerifyAsync(contractor, otp, requestId);
+
+        Assert.That(answer.Outcome, Is.EqualTo(Outcome.Accepted));
+        Assert.That((await service.Auth.VerifyAsync(contractor, otp)).Outcome, Is.EqualTo(Outcome.AlreadyUsed));
+
+        async Task SetStandbyAsync(string sql)
+        {
+            await PostgresServer.ExecuteAsync(stores.PostgresConnectionString!, sql);
+            await PostgresServer.ExecuteAsync(stores.PostgresConnectionString!, "SELECT pg_reload_conf()");
+            await Eventually.IsTrueAsync(
+                async () => await PostgresServer.ReadAsync(stores.PostgresConnectionString!, "SHOW synchronous_standby_names")
+                    == (sql.Contains("missing", StringComparison.Ordinal) ? "missing" : ""),
+                "the setting is in force");
+        }
+    }
+
     /// <summary>The import's transaction outlives the call that began it, and the keys that the call then zeroes.</summary>
     [Test]
     public async Task Import_AbandonedInAnOutage_TakesInTheRightKeysOrNothing()
