@@ -36,7 +36,7 @@ internal sealed class StoreSet : IDisposable
     /// </summary>
     private static readonly string[] SessionSettings =
     [
-        "idle_in_transaction_session_timeout=3000", "lock_timeout=800", "client_connection_check_interval=500", "client_min_messages=warning",
+        "idle_in_transaction_session_timeout=3000", "lock_timeout=700", "client_connection_check_interval=500", "client_min_messages=warning",
         "tcp_keepalives_idle=5", "tcp_keepalives_interval=2", "tcp_keepalives_count=3",
     ];
 
