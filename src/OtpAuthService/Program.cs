@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Options;
 using OtpAuthService;
 using OtpAuthService.Hosting;
@@ -12,5 +13,11 @@ try
 catch (Exception refused) when (refused is StartRefusedException or InvalidDataException or OptionsValidationException)
 {
     await Console.Error.WriteLineAsync($"otp-auth-service does not start: {refused.Message}");
+    return 1;
+}
+catch (IOException inUse) when (inUse.InnerException is AddressInUseException)
+{
+    await Console.Error.WriteLineAsync(
+        $"otp-auth-service does not start: {inUse.Message} Stop the other process, or set Kestrel__Endpoints__Grpc__Url and Kestrel__Endpoints__Management__Url.");
     return 1;
 }

@@ -157,6 +157,11 @@ internal static class Server
                 "Nobody could call: client certificates are not there yet. To try the service out on PostgreSQL, set OtpAuth__LocalCaller__Enabled=true and OtpAuth__LocalCaller__Institutions__0=demo; then whoever connects over loopback is a caller.");
         }
 
+        if (local.Institutions.Count == 0)
+        {
+            throw new StartRefusedException("The local caller acts for no institution. Set OtpAuth__LocalCaller__Institutions__0, for example to demo.");
+        }
+
         log.LocalCaller(local.Roles.ToString());
     }
 }

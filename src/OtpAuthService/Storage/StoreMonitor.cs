@@ -37,11 +37,14 @@ internal sealed class StoreMonitor(
     // Real time, not TimeProvider: it paces probes and decides nothing, and a test that moves the clock must not stop them.
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        while (!stoppingToken.IsCancellationRequested)
+        using var timer = new PeriodicTimer(Pause);
+        // The service stops by disposing of the timer, which ends the loop: a cancelled wait would count as a failure where the start fails.
+        using var stop = stoppingToken.Register(timer.Dispose);
+        do
         {
-            await ProbeAsync(stoppingToken);
-            await Task.Delay(Pause, stoppingToken);
+            await ProbeAsync(CancellationToken.None);
         }
+        while (await timer.WaitForNextTickAsync(CancellationToken.None));
     }
 
     /// <returns>Null where all is well; else a sentence for callers, and what only the log is told.</returns>

@@ -18,7 +18,9 @@ internal sealed class AnswerSweeper(OtpStore store, TimeProvider time, ILogger<A
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(Pause, time);
-        while (await timer.WaitForNextTickAsync(stoppingToken))
+        // The service stops by disposing of the timer, which ends the loop: a cancelled wait would count as a failure where the start fails.
+        using var stop = stoppingToken.Register(timer.Dispose);
+        while (await timer.WaitForNextTickAsync(CancellationToken.None))
         {
             try
             {
