@@ -15,7 +15,7 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
     /// <summary>Below one second (promise P3), with room for the reading before a decision and for the answer's way back.</summary>
     private static readonly TimeSpan Deadline = TimeSpan.FromMilliseconds(750);
 
-    /// <summary>A sixth of the shortest time step: a call that waited longer would decide on a window that has moved on.</summary>
+    /// <summary>How long a call may wait for its turn.</summary>
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);
 
     /// <summary>
@@ -67,9 +67,26 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
             within ?? Deadline,
             cancellation);
 
+    /// <summary>
+    /// Runs one statement that commits by itself, on a connection for statements that many submissions share. Not run again where it lost a race.
+    /// </summary>
+    public Task<T> WriteAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> write, CancellationToken cancellation) =>
+        InTurnAsync(
+            writers,
+            async stop =>
+            {
+                await using var connection = await stores.OpenDirectAsync(stop);
+                using var warnings = CommitWarnings.Of(connection);
+                var result = await write(connection, stop);
+                warnings.ThrowIfAny();
+                return result;
+            },
+            Deadline,
+            cancellation);
+
     /// <summary>Waits for a place, but not through an outage, and not so long that what was read or matched before means nothing any more.</summary>
     /// <exception cref="StoreUnavailableException">There is an outage, or the line is too long.</exception>
-    public async Task WaitInLineAsync(SemaphoreSlim line, CancellationToken cancellation)
+    private async Task WaitInLineAsync(SemaphoreSlim line, CancellationToken cancellation)
     {
         var outage = availability.Outage;
         if (availability.Problem is { } problem)
@@ -132,8 +149,12 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
     {
         try
         {
-            // SQLite's asynchronous methods are synchronous: without this the caller would not get to its own time limit.
-            await Task.Yield();
+            if (!stores.IsPostgres)
+            {
+                // SQLite's asynchronous methods are synchronous: without this the caller would not get to its own time limit.
+                await Task.Yield();
+            }
+
             using var deadline = new CancellationTokenSource(within);
             var result = await work(deadline.Token);
             availability.ReportProgress();
@@ -159,6 +180,7 @@ internal static class StoreErrors
     /// <summary>Another transaction was first: rolled back whole, to be run again on what that one has written.</summary>
     public static bool IsLostRace(Exception error) => Root(error) switch
     {
+        DbUpdateConcurrencyException => true,
         PostgresException postgres => postgres.SqlState
             is PostgresErrorCodes.UniqueViolation or PostgresErrorCodes.SerializationFailure or PostgresErrorCodes.DeadlockDetected,
         SqliteException sqlite => sqlite.SqliteExtendedErrorCode is SqliteConstraintPrimaryKey or SqliteConstraintUnique,
