@@ -247,6 +247,11 @@ internal sealed class DecisionLedger
             return null;
         }
 
+        if (pending.Contractor is { } contractor)
+        {
+            rows.Keep(contractor);
+        }
+
         rows.Store(StoredAnswer.Of(pending.Submission, verdict, now));
         rows.Db.AuditRecords.Add(AuditRecord.Of(pending.Submission, verdict, now));
         return new Answer(verdict, now, Repeated: false);

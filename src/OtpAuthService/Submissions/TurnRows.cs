@@ -40,17 +40,24 @@ internal sealed class TurnRows
         return rows;
     }
 
-    /// <summary>A contractor who is new here gets a row; of two replicas that make it, one runs again and finds it.</summary>
     public Contractor ContractorOf(ContractorRef who)
     {
         if (!contractors.TryGetValue(who, out var contractor))
         {
             contractor = new Contractor { InstitutionId = who.Institution, ContractorId = who.Contractor };
             contractors.Add(who, contractor);
-            Db.Contractors.Add(contractor);
         }
 
         return contractor;
+    }
+
+    /// <summary>A contractor who is new here gets a row once something was decided; of two replicas that make it, one runs again and finds it.</summary>
+    public void Keep(ContractorRef who)
+    {
+        if (contractors.TryGetValue(who, out var contractor) && Db.Entry(contractor).State == EntityState.Detached)
+        {
+            Db.Contractors.Add(contractor);
+        }
     }
 
     public Binding? NewestBindingOf(ContractorRef who) => newest.GetValueOrDefault(who);
