@@ -109,6 +109,7 @@ internal static class Server
         .AddSingleton<DecisionLedger>()
         .AddHostedService<AnswerSweeper>()
         .AddSingleton<InstitutionDirectory>()
+        .AddSingleton<NewestBindings>()
         .AddSingleton<BindingDirectory>()
         .AddSingleton<Registration>()
         .AddSingleton<Suspension>()

@@ -6,7 +6,8 @@ using OtpAuthService.Storage;
 namespace OtpAuthService.Bindings;
 
 /// <summary>Looks up what a decision starts from. It may be out of date by the time of the decision, which checks it again.</summary>
-internal sealed class BindingDirectory(OtpStore store, InstitutionDirectory institutions, CredentialKeyCache keys, KeyWrapping wrapping)
+internal sealed class BindingDirectory(
+    OtpStore store, InstitutionDirectory institutions, NewestBindings newestBindings, CredentialKeyCache keys, KeyWrapping wrapping)
 {
     /// <summary>The contractor's newest binding with its credential, and the institution's policy.</summary>
     public async ValueTask<CurrentBinding> FindAsync(ContractorRef contractor, Reading reading, CancellationToken cancellation)
@@ -17,7 +18,7 @@ internal sealed class BindingDirectory(OtpStore store, InstitutionDirectory inst
             return new CurrentBinding(institution, new BindingReading(remembered.Binding, BindingState.Active), remembered.Credential);
         }
 
-        var newest = await FindNewestAsync(contractor, cancellation);
+        var newest = await newestBindings.FindAsync(contractor);
         if (newest is not { State: BindingState.Active })
         {
             keys.Forget(contractor);
@@ -34,7 +35,7 @@ internal sealed class BindingDirectory(OtpStore store, InstitutionDirectory inst
     public Task<(Binding? Binding, Contractor? Budget)> FindStateAsync(ContractorRef contractor, CancellationToken cancellation) =>
         store.ReadAsync(
             async (db, stop) => (
-                await Newest(db, contractor).FirstOrDefaultAsync(stop),
+                await History(db, contractor).FirstOrDefaultAsync(stop),
                 await db.Contractors.AsNoTracking().SingleOrDefaultAsync(
                     c => c.InstitutionId == contractor.Institution && c.ContractorId == contractor.Contractor, stop)),
             cancellation);
@@ -55,7 +56,7 @@ internal sealed class BindingDirectory(OtpStore store, InstitutionDirectory inst
 
     /// <summary>All bindings of a contractor, the newest first.</summary>
     public Task<List<Binding>> FindHistoryAsync(ContractorRef contractor, CancellationToken cancellation) =>
-        store.ReadAsync((db, stop) => Newest(db, contractor).ToListAsync(stop), cancellation);
+        store.ReadAsync((db, stop) => History(db, contractor).ToListAsync(stop), cancellation);
 
     /// <summary>The contractor of the institution whose active binding has the credential.</summary>
     public Task<ContractorId?> FindHolderAsync(InstitutionId institution, long credential, CancellationToken cancellation) =>
@@ -66,10 +67,7 @@ internal sealed class BindingDirectory(OtpStore store, InstitutionDirectory inst
                 .SingleOrDefaultAsync(stop),
             cancellation);
 
-    private Task<Binding?> FindNewestAsync(ContractorRef contractor, CancellationToken cancellation) =>
-        store.ReadAsync((db, stop) => Newest(db, contractor).FirstOrDefaultAsync(stop), cancellation);
-
-    private static IQueryable<Binding> Newest(OtpDbContext db, ContractorRef contractor) => db.Bindings.AsNoTracking()
+    private static IQueryable<Binding> History(OtpDbContext db, ContractorRef contractor) => db.Bindings.AsNoTracking()
         .Include(b => b.Credential)
         .Where(b => b.InstitutionId == contractor.Institution && b.ContractorId == contractor.Contractor)
         .OrderByDescending(b => b.Id);

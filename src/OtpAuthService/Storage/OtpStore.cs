@@ -141,7 +141,10 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
             _ = running.ContinueWith(static late => late.Exception, TaskScheduler.Default);
             // One failed call is no outage: whether the database can decide at all is for the monitor to say.
             log.CallWithoutResult(failure.Message);
-            throw new StoreUnavailableException("the database did not answer as it should, so the result is not known", failure);
+            throw new StoreUnavailableException("the database did not answer as it should, so the result is not known", failure)
+            {
+                IsRowHeld = StoreErrors.IsRowHeld(failure),
+            };
         }
     }
 
@@ -172,6 +175,9 @@ internal sealed class StoreUnavailableException(string message, Exception? inner
 {
     /// <summary>When it is worth asking again.</summary>
     public static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(1);
+
+    /// <summary>Nothing was written: a row was held by somebody else for too long. Only whoever needs that row is concerned.</summary>
+    public bool IsRowHeld { get; init; }
 }
 
 /// <summary>What a database error means for the work it interrupted.</summary>
@@ -203,6 +209,9 @@ internal static class StoreErrors
     /// <summary>The work ran into its own deadline.</summary>
     public static bool IsTimeout(Exception error) =>
         Root(error) is TimeoutException or OperationCanceledException or NpgsqlException { InnerException: TimeoutException };
+
+    /// <summary>Somebody else holds a row for longer than is waited for it.</summary>
+    public static bool IsRowHeld(Exception error) => Root(error) is PostgresException { SqlState: PostgresErrorCodes.LockNotAvailable };
 
     private const int SqliteError = 1;
     private const int SqliteConstraint = 19;

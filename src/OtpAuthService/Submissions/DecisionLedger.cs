@@ -126,7 +126,7 @@ internal sealed class DecisionLedger
                 Complete(pending, new Answer(pending.Proposal!.Verdict, now, Repeated: false));
             }
         }
-        catch (StoreUnavailableException unavailable)
+        catch (StoreUnavailableException unavailable) when (!unavailable.IsRowHeld)
         {
             proposed.ForEach(pending => pending.Fail(unavailable));
         }
@@ -181,13 +181,9 @@ internal sealed class DecisionLedger
                 }
             }
         }
-        catch (StoreUnavailableException unavailable)
+        catch (Exception failure) when (batch.Count == 1 || failure is StoreUnavailableException { IsRowHeld: false })
         {
-            batch.ForEach(pending => pending.Fail(unavailable));
-        }
-        catch (Exception failure) when (batch.Count == 1)
-        {
-            batch[0].Fail(failure);
+            batch.ForEach(pending => pending.Fail(failure));
         }
         catch (Exception)
         {

@@ -26,6 +26,12 @@ internal sealed class TurnRows
     public static async Task<TurnRows> TakeAsync(OtpDbContext db, IReadOnlyList<PendingDecision> batch, CancellationToken stop)
     {
         var rows = new TurnRows(db);
+        if (batch.Count > 1 && db.Database.IsNpgsql())
+        {
+            // A row that somebody else holds makes the whole batch wait: not for long, for it falls apart then and only one waits.
+            await db.Database.ExecuteSqlRawAsync("SET LOCAL lock_timeout = '50ms'", stop);
+        }
+
         var who = batch.Where(p => p.Contractor is not null).Select(p => p.Contractor!.Value).Distinct().ToList();
         if (who.Count > 0)
         {
@@ -124,12 +130,7 @@ internal sealed class TurnRows
 
     private async Task ReadNewestBindingsAsync(List<ContractorRef> who, CancellationToken stop)
     {
-        var institutions = who.Select(w => w.Institution).Distinct().ToList();
-        var ids = who.Select(w => w.Contractor).ToList();
-        var query = Db.Bindings.Where(b => institutions.Contains(b.InstitutionId)
-            && ids.Contains(b.ContractorId)
-            && !Db.Bindings.Any(later => later.InstitutionId == b.InstitutionId && later.ContractorId == b.ContractorId && later.Id > b.Id));
-        foreach (var binding in await query.ToListAsync(stop))
+        foreach (var binding in await NewestBindings.Query(Db, who).ToListAsync(stop))
         {
             newest.Add(new ContractorRef(binding.InstitutionId, binding.ContractorId), binding);
         }
