@@ -41,6 +41,9 @@ internal sealed class DecisionLedger
         queue = new MicroBatch<PendingDecision>(MaxWaiting, MaxBatch, DecideBatchAsync);
     }
 
+    /// <summary>Submissions that wait for their batch.</summary>
+    public int Waiting => queue.Waiting;
+
     /// <summary>Whole milliseconds, as they are stored: the first answer and its repetition are to be the same.</summary>
     private DateTimeOffset Now => DateTimeOffset.FromUnixTimeMilliseconds(time.GetUtcNow().ToUnixTimeMilliseconds());
 
