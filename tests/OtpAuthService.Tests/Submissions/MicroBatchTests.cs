@@ -127,9 +127,12 @@ public class MicroBatchTests
                 seen.SetResult(carried.Value);
             }
         });
-        carried.Value = "the first caller's";
-
-        Add(queue, 1, 2);
+        // On a thread of the pool, as a call: the service has no synchronisation context, which would carry the caller's along.
+        await Task.Run(() =>
+        {
+            carried.Value = "the first caller's";
+            Add(queue, 1, 2);
+        });
         first.SetResult();
 
         Assert.That(await seen.Task.WaitAsync(TimeSpan.FromSeconds(5)), Is.Null);
