@@ -203,6 +203,12 @@ internal sealed class DecisionLedger
         foreach (var pending in ofOneContractor)
         {
             await SettleAsync([pending]);
+            if (pending.Answer.Exception?.InnerException is StoreUnavailableException unavailable)
+            {
+                // The others would wait for the same, one after the other and each for its whole time.
+                ofOneContractor.ForEach(later => later.Fail(unavailable));
+                return;
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Grpc.Core;
 using Microsoft.Extensions.DependencyInjection;
 using OtpAuthService.Bindings;
@@ -227,6 +228,31 @@ public class SharedCommitTests(StoreKind kind)
         Assert.That((repeated.Outcome, repeated.Repeated), Is.EqualTo((expected, true)));
         Assert.That((await service.AuditAsync(contractor)).Skip(1).Select(r => r.Outcome), Is.EqualTo(new[] { expected }));
         Assert.That((await service.Operations.BindingAsync(contractor)).ConsecutiveFailures, Is.EqualTo(contractorsRow ? 1 : 0));
+    }
+
+    /// <summary>None of them waits in vain for as long as all before it together.</summary>
+    [Test]
+    public async Task Batch_OfOneContractorWhoseRowIsHeld_IsUnavailableWithinTheTimeOfOne()
+    {
+        Assume.That(kind, Is.Not.EqualTo(StoreKind.Sqlite), "SQLite has no row locks");
+        var (contractor, token) = await service.RegisteredAsync();
+
+        await using (await HeldRow.ContractorAsync(service.Stores, contractor))
+        {
+            var hold = await HeldLedger.OfAsync(service);
+            var answers = await hold.SendAllAsync(Enumerable.Repeat(Verify(contractor, token.WrongAt(Now)), 8));
+            await hold.DisposeAsync();
+            var took = Stopwatch.StartNew();
+
+            foreach (var answer in answers)
+            {
+                Assert.That((await Refusal.OfAsync(() => answer)).Code, Is.EqualTo(StatusCode.Unavailable));
+            }
+
+            Assert.That(took.Elapsed, Is.LessThan(TimeSpan.FromSeconds(2)));
+        }
+
+        Assert.That((await service.Auth.VerifyAsync(contractor, token.WrongAt(Now))).AttemptsLeft, Is.EqualTo(4), "nothing was counted");
     }
 
     [Test]
