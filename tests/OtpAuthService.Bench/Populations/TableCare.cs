@@ -1,0 +1,17 @@
+using Npgsql;
+
+namespace OtpAuthService.Bench.Populations;
+
+/// <summary>VACUUM by hand between measurements: autovacuum is off, so that it does not fall into one scenario and miss another.</summary>
+internal static class TableCare
+{
+    public static async Task VacuumAsync(NpgsqlDataSource source, params string[] tables)
+    {
+        foreach (var table in tables)
+        {
+            await using var command = source.CreateCommand($"VACUUM (ANALYZE) {table}");
+            command.CommandTimeout = 120;
+            await command.ExecuteNonQueryAsync();
+        }
+    }
+}
