@@ -7,6 +7,7 @@ using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
 using OtpAuthService.Hosting;
+using OtpAuthService.Institutions;
 using OtpAuthService.Services;
 using OtpAuthService.Storage;
 using OtpAuthService.Submissions;
@@ -98,6 +99,7 @@ internal static class Server
     private static void AddCredentials(IServiceCollection services) => services
         .AddSingleton(provider => Kek.Read(provider.GetRequiredService<IOptions<OtpAuthOptions>>().Value.KekFile!))
         .AddSingleton<KeyWrapping>()
+        .AddSingleton<CredentialKeyCache>()
         .AddSingleton<CredentialIssuer>()
         .AddSingleton<CredentialImport>();
 
@@ -106,6 +108,8 @@ internal static class Server
         .AddSingleton<Fingerprints>()
         .AddSingleton<DecisionLedger>()
         .AddHostedService<AnswerSweeper>()
+        .AddSingleton<InstitutionDirectory>()
+        .AddSingleton<NewestBindings>()
         .AddSingleton<BindingDirectory>()
         .AddSingleton<Registration>()
         .AddSingleton<Suspension>()

@@ -32,12 +32,17 @@ internal sealed class Binding
 
     public DateTimeOffset? EndedAt { get; set; }
 
+    public BindingReading Reading => new(Id, State);
+
     public void Suspend(DateTimeOffset now)
     {
         State = BindingState.Suspended;
         EndedAt = now;
     }
 }
+
+/// <summary>A binding as it was read: what a decision that rests on it compares with.</summary>
+internal readonly record struct BindingReading(long Id, BindingState State);
 
 /// <summary>Where a binding is in its life. Stored as a number: never renumber.</summary>
 internal enum BindingState

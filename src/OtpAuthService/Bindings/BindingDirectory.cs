@@ -6,47 +6,57 @@ using OtpAuthService.Storage;
 namespace OtpAuthService.Bindings;
 
 /// <summary>Looks up what a decision starts from. It may be out of date by the time of the decision, which checks it again.</summary>
-internal sealed class BindingDirectory(OtpStore store)
+internal sealed class BindingDirectory(
+    OtpStore store, InstitutionDirectory institutions, NewestBindings newestBindings, CredentialKeyCache keys, KeyWrapping wrapping)
 {
     /// <summary>The contractor's newest binding with its credential, and the institution's policy.</summary>
-    public Task<CurrentBinding> FindAsync(ContractorRef contractor, CancellationToken cancellation) =>
+    public async ValueTask<CurrentBinding> FindAsync(ContractorRef contractor, Reading reading, CancellationToken cancellation)
+    {
+        var institution = await institutions.FindAsync(contractor.Institution, cancellation);
+        if (reading == Reading.Remembered && keys.TryGet(contractor, out var remembered))
+        {
+            return new CurrentBinding(institution, new BindingReading(remembered.Binding, BindingState.Active), remembered.Credential);
+        }
+
+        var newest = await newestBindings.FindAsync(contractor);
+        if (newest is not { State: BindingState.Active })
+        {
+            keys.Forget(contractor);
+            return new CurrentBinding(institution, newest?.Reading, null);
+        }
+
+        var credential = wrapping.Open(newest.Credential);
+        // Under the institution's own string: a million entries would otherwise keep a million copies of it.
+        keys.Keep(contractor with { Institution = institution.Id }, new BoundKey(newest.Id, credential));
+        return new CurrentBinding(institution, newest.Reading, credential);
+    }
+
+    /// <summary>The contractor's newest binding and guess budget as they are; the budget is null before the first act that draws on it.</summary>
+    public Task<(Binding? Binding, Contractor? Budget)> FindStateAsync(ContractorRef contractor, CancellationToken cancellation) =>
         store.ReadAsync(
-            async (db, stop) => new CurrentBinding(
-                await FindInstitutionAsync(db, contractor.Institution, stop),
-                await db.Bindings.AsNoTracking()
-                    .Include(b => b.Credential)
-                    .Where(b => b.InstitutionId == contractor.Institution && b.ContractorId == contractor.Contractor)
-                    .OrderByDescending(b => b.Id)
-                    .FirstOrDefaultAsync(stop),
+            async (db, stop) => (
+                await History(db, contractor).FirstOrDefaultAsync(stop),
                 await db.Contractors.AsNoTracking().SingleOrDefaultAsync(
                     c => c.InstitutionId == contractor.Institution && c.ContractorId == contractor.Contractor, stop)),
             cancellation);
 
-    /// <summary>A credential by the id a customer typed, and the institution's policy.</summary>
-    public Task<(Institution Institution, Credential? Credential)> FindCredentialAsync(
-        InstitutionId institution, CredentialId credential, CancellationToken cancellation) =>
+    /// <summary>A credential by the id a customer typed; null where there is none.</summary>
+    public Task<Credential?> FindCredentialAsync(CredentialId credential, CancellationToken cancellation) =>
         store.ReadAsync(
-            async (db, stop) => (
-                await FindInstitutionAsync(db, institution, stop),
-                await db.Credentials.AsNoTracking().SingleOrDefaultAsync(c => c.CredentialId == credential, stop)),
+            (db, stop) => db.Credentials.AsNoTracking().SingleOrDefaultAsync(c => c.CredentialId == credential, stop),
             cancellation);
 
-    /// <summary>The contractor's guess budget; null before the first act that draws on it.</summary>
-    public Task<Contractor?> FindBudgetAsync(ContractorRef contractor, CancellationToken cancellation) =>
-        store.ReadAsync(
-            (db, stop) => db.Contractors.AsNoTracking().SingleOrDefaultAsync(
-                c => c.InstitutionId == contractor.Institution && c.ContractorId == contractor.Contractor, stop),
-            cancellation);
+    /// <summary>The same with its key, and the institution's policy.</summary>
+    public async Task<(Institution Institution, KeyedCredential? Credential)> FindKeyedAsync(
+        InstitutionId institution, CredentialId credential, CancellationToken cancellation)
+    {
+        var policy = await institutions.FindAsync(institution, cancellation);
+        return (policy, await FindCredentialAsync(credential, cancellation) is { } found ? wrapping.Open(found) : null);
+    }
 
     /// <summary>All bindings of a contractor, the newest first.</summary>
     public Task<List<Binding>> FindHistoryAsync(ContractorRef contractor, CancellationToken cancellation) =>
-        store.ReadAsync(
-            (db, stop) => db.Bindings.AsNoTracking()
-                .Include(b => b.Credential)
-                .Where(b => b.InstitutionId == contractor.Institution && b.ContractorId == contractor.Contractor)
-                .OrderByDescending(b => b.Id)
-                .ToListAsync(stop),
-            cancellation);
+        store.ReadAsync((db, stop) => History(db, contractor).ToListAsync(stop), cancellation);
 
     /// <summary>The contractor of the institution whose active binding has the credential.</summary>
     public Task<ContractorId?> FindHolderAsync(InstitutionId institution, long credential, CancellationToken cancellation) =>
@@ -57,12 +67,14 @@ internal sealed class BindingDirectory(OtpStore store)
                 .SingleOrDefaultAsync(stop),
             cancellation);
 
-    private static async Task<Institution> FindInstitutionAsync(OtpDbContext db, InstitutionId id, CancellationToken stop) =>
-        await db.Institutions.AsNoTracking().SingleOrDefaultAsync(i => i.Id == id, stop) ?? throw new InstitutionMissingException(id);
+    private static IQueryable<Binding> History(OtpDbContext db, ContractorRef contractor) => db.Bindings.AsNoTracking()
+        .Include(b => b.Credential)
+        .Where(b => b.InstitutionId == contractor.Institution && b.ContractorId == contractor.Contractor)
+        .OrderByDescending(b => b.Id);
 }
 
 /// <summary>What is known of a contractor's binding.</summary>
 /// <param name="Institution">The policy that decides.</param>
 /// <param name="Binding">The newest binding, or null where the contractor never registered.</param>
-/// <param name="Budget">The contractor's guess budget; null before the first act that draws on it.</param>
-internal sealed record CurrentBinding(Institution Institution, Binding? Binding, Contractor? Budget);
+/// <param name="Credential">The credential of an active binding.</param>
+internal readonly record struct CurrentBinding(Institution Institution, BindingReading? Binding, KeyedCredential? Credential);

@@ -27,9 +27,6 @@ internal sealed class Contractor
     /// <summary>End of the temporary lock; in the past or null where there is none.</summary>
     public DateTimeOffset? LockedUntil { get; private set; }
 
-    /// <summary>Grows with every decision: writing it first is what makes the decisions of one contractor take turns.</summary>
-    public long Revision { get; init; }
-
     /// <summary>Wrong OTPs left before the next lock.</summary>
     public int AttemptsLeft => (ConsecutiveFailures < TemporaryLimit ? TemporaryLimit : HardLimit) - ConsecutiveFailures;
 

@@ -1,4 +1,3 @@
-using Microsoft.EntityFrameworkCore;
 using OtpAuthService.Submissions;
 using OtpAuthService.Verification;
 
@@ -11,12 +10,13 @@ namespace OtpAuthService.Bindings;
 internal sealed class Suspension(BindingDirectory bindings, OtpChecker checker, DecisionLedger ledger)
 {
     public Task<Answer> SuspendAsync(Submission submission, ContractorRef contractor, Otp otp, CancellationToken cancellation) =>
-        OnCurrent.ReadAsync(() => SuspendOnceAsync(submission, contractor, otp, cancellation));
+        OnCurrent.ReadAsync(reading => SuspendOnceAsync(submission, contractor, otp, reading, cancellation));
 
-    private async Task<Answer?> SuspendOnceAsync(Submission submission, ContractorRef contractor, Otp otp, CancellationToken cancellation)
+    private async Task<Answer?> SuspendOnceAsync(
+        Submission submission, ContractorRef contractor, Otp otp, Reading reading, CancellationToken cancellation)
     {
-        var (institution, binding, budget) = await bindings.FindAsync(contractor, cancellation);
-        switch (binding?.State)
+        var current = await bindings.FindAsync(contractor, reading, cancellation);
+        switch (current.Binding?.State)
         {
             case null:
                 return await UnlessChangedAsync(Verdict.Deny(Outcome.NotRegistered));
@@ -24,29 +24,25 @@ internal sealed class Suspension(BindingDirectory bindings, OtpChecker checker, 
                 // What was asked for holds already; the OTP is neither evaluated nor claimed.
                 return await UnlessChangedAsync(new Verdict(Outcome.Suspended, Decision.Allow));
             case BindingState.Active:
-                var check = await checker.CheckAsync(binding.Credential, institution, budget, otp);
-                var answer = await ledger.DecideAsync(submission, scope => DecideAsync(scope, contractor, binding, check), cancellation);
-                checker.Remember(answer, check, institution);
-                return answer;
+                var binding = current.Binding.Value;
+                var check = checker.Check(current.Credential!, current.Institution, otp);
+                return await ledger.DecideAsync(
+                    new PendingDecision(submission, turn => new(Decide(turn, binding, check)), cancellation) { Otp = check });
             default:
-                throw new InvalidOperationException($"Binding state {binding.State} is not known.");
+                throw new InvalidOperationException($"Binding state {current.Binding?.State} is not known.");
         }
 
         Task<Answer?> UnlessChangedAsync(Verdict verdict) => ledger.DecideAsync(
-            submission, async scope => await scope.IsCurrentAsync(contractor, binding) ? verdict : null, cancellation);
+            new PendingDecision(submission, turn => new(turn.IsCurrent(current.Binding) ? verdict : null), cancellation));
     }
 
-    private static async Task<Verdict?> DecideAsync(DecisionScope scope, ContractorRef contractor, Binding binding, CheckedOtp? otp)
+    private static Verdict? Decide(Turn turn, BindingReading binding, CheckedOtp otp)
     {
-        var verdict = await OtpChecker.SettleAsync(scope, contractor, binding, otp);
+        var verdict = OtpChecker.Settle(turn, binding, otp);
         if (verdict is { Outcome: Outcome.Accepted })
         {
-            var active = await scope.Db.Bindings.SingleAsync(b => b.Id == binding.Id, scope.Stop);
-            active.Suspend(scope.Now);
-            // Whoever matched an OTP for the binding before this commit must look again (promise P2).
-            await scope.Db.Credentials
-                .Where(c => c.Id == binding.CredentialRef)
-                .ExecuteUpdateAsync(set => set.SetProperty(c => c.Epoch, c => c.Epoch + 1), scope.Stop);
+            turn.Binding!.Suspend(turn.Now);
+            turn.CurrentOf(otp.Credential).BeginEpoch();
         }
 
         return verdict;

@@ -27,8 +27,8 @@ internal sealed class Credential
     public int DriftSteps { get; set; }
 
     /// <summary>
-    /// The highest claimed time step, across all institutions. Only <see cref="TimeStepLedger"/> raises it, and a trigger in the
-    /// database refuses to lower it.
+    /// The highest claimed time step, across all institutions. Only <see cref="TimeStepLedger"/> raises it; it is written on condition
+    /// that it is as it was read, and a trigger in the database refuses to lower it.
     /// </summary>
     public TimeStep LastTimeStep { get; private set; } = TimeStep.None;
 
@@ -45,6 +45,18 @@ internal sealed class Credential
     public DateTimeOffset? ValidUntil { get; init; }
 
     public required DateTimeOffset CreatedAt { get; init; }
+
+    /// <summary>Whether it is neither lost nor outside its validity.</summary>
+    public bool IsUsableAt(DateTimeOffset now) =>
+        Status == CredentialStatus.Active && !(ValidFrom > now) && !(ValidUntil <= now);
+
+    /// <summary>Takes a time step that is above all that were taken.</summary>
+    public void Claim(TimeStep step) => LastTimeStep = step > LastTimeStep
+        ? step
+        : throw new InvalidOperationException("A used time step was to be claimed again.");
+
+    /// <summary>Makes every decision that was begun on an older reading start again (promise P2).</summary>
+    public void BeginEpoch() => Epoch++;
 }
 
 /// <summary>Whether a credential may be used. Stored as a number: never renumber.</summary>

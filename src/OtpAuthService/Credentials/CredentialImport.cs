@@ -20,17 +20,17 @@ internal sealed class CredentialImport(DecisionLedger ledger, KeyWrapping wrappi
         {
             // Wrapped before anything is decided: the transaction may outlive this call, and must never see a key that was zeroed.
             var wrapped = file.Select(entry => Wrap(entry, SupplierOf(entry, supplier))).ToList();
-            var answer = await ledger.DecideAsync(
-                submission,
-                async scope =>
-                {
-                    await RefuseKnownAsync(scope, [.. wrapped.Select(w => w.Id)]);
-                    scope.Db.Credentials.AddRange(wrapped.Select(w => w.ToCredential(scope.Now)));
-                    return Verdict.Accepted with { Imported = file.Count };
-                },
-                cancellation,
+            return await ledger.DecideApartAsync(
+                new PendingDecision(
+                    submission,
+                    async turn =>
+                    {
+                        await RefuseKnownAsync(turn, [.. wrapped.Select(w => w.Id)]);
+                        turn.Db.Credentials.AddRange(wrapped.Select(w => w.ToCredential(turn.Now)));
+                        return Verdict.Accepted with { Imported = file.Count };
+                    },
+                    cancellation),
                 Deadline);
-            return answer!;
         }
         finally
         {
@@ -41,10 +41,10 @@ internal sealed class CredentialImport(DecisionLedger ledger, KeyWrapping wrappi
         }
     }
 
-    private static async Task RefuseKnownAsync(DecisionScope scope, List<CredentialId> ids)
+    private static async Task RefuseKnownAsync(Turn turn, List<CredentialId> ids)
     {
-        var known = await scope.Db.Credentials
-            .Where(c => ids.Contains(c.CredentialId)).Select(c => (CredentialId?)c.CredentialId).FirstOrDefaultAsync(scope.Stop);
+        var known = await turn.Db.Credentials
+            .Where(c => ids.Contains(c.CredentialId)).Select(c => (CredentialId?)c.CredentialId).FirstOrDefaultAsync(turn.Stop);
         if (known is { } exists)
         {
             throw new CredentialExistsException(exists);

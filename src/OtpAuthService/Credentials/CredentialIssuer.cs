@@ -18,25 +18,25 @@ internal sealed class CredentialIssuer(DecisionLedger ledger, OtpStore store, Ke
     public async Task<IssuedCredential> IssueAsync(
         Submission submission, Algorithm algorithm, int digits, int periodSeconds, CancellationToken cancellation)
     {
-        var answer = await ledger.DecideAsync(
+        var answer = await ledger.DecideApartAsync(new PendingDecision(
             submission,
-            async scope =>
+            async turn =>
             {
-                var credential = Make(algorithm, digits, periodSeconds, scope.Now);
-                scope.Db.Credentials.Add(credential);
+                var credential = Make(algorithm, digits, periodSeconds, turn.Now);
+                turn.Db.Credentials.Add(credential);
                 // Saved here for its row number; an id that exists already is a lost race, and the transaction runs again with another.
-                await scope.Db.SaveChangesAsync(scope.Stop);
+                await turn.Db.SaveChangesAsync(turn.Stop);
                 return Verdict.Accepted with { CredentialRef = credential.Id };
             },
-            cancellation);
+            cancellation));
         // Read back, also after a fresh decision: what is handed out is what is stored, and a retry gets the same.
         var (issued, institution) = await store.ReadAsync(
             async (db, stop) => (
-                await db.Credentials.AsNoTracking().SingleAsync(c => c.Id == answer!.Verdict.CredentialRef, stop),
+                await db.Credentials.AsNoTracking().SingleAsync(c => c.Id == answer.Verdict.CredentialRef, stop),
                 await db.Institutions.AsNoTracking().SingleOrDefaultAsync(i => i.Id == submission.Institution, stop)
                     ?? throw new InstitutionMissingException(submission.Institution)),
             cancellation);
-        return new IssuedCredential(issued.CredentialId, Uri(issued, institution), answer!.Repeated);
+        return new IssuedCredential(issued.CredentialId, Uri(issued, institution), answer.Repeated);
     }
 
     private Credential Make(Algorithm algorithm, int digits, int periodSeconds, DateTimeOffset now)

@@ -50,6 +50,17 @@ internal sealed class KeyWrapping(Kek kek)
         }
     }
 
+    /// <summary>What a match needs of a credential.</summary>
+    /// <inheritdoc cref="Unwrap" path="/exception"/>
+    public KeyedCredential Open(Credential credential) => new(
+        credential.Id,
+        credential.Epoch,
+        Unwrap(credential),
+        credential.Algorithm,
+        credential.Digits,
+        credential.PeriodSeconds,
+        credential.DriftSteps);
+
     private static byte[] AssociatedData(CredentialId credential, int keyVersion, Algorithm algorithm) =>
         Encoding.UTF8.GetBytes($"otpauth.v1 credential key\n{credential.Value}\n{keyVersion}\n{(int)algorithm}");
 
@@ -71,14 +82,23 @@ internal sealed class KeyWrapping(Kek kek)
     }
 }
 
-/// <summary>A credential's key in the clear, for as long as one OTP is matched: pinned, so that the collector leaves no copy behind, and zeroed after use.</summary>
+/// <summary>
+/// A credential's key in the clear: pinned, so that the collector leaves no copy behind, and zeroed after use. Where several calls share
+/// it, none of them can know when that is: then the collector zeroes it.
+/// </summary>
 internal sealed class CredentialKey(int length) : IDisposable
 {
     private readonly byte[] key = GC.AllocateArray<byte>(length, pinned: true);
 
+    ~CredentialKey() => CryptographicOperations.ZeroMemory(key);
+
     public Span<byte> Buffer => key;
 
-    public void Dispose() => CryptographicOperations.ZeroMemory(key);
+    public void Dispose()
+    {
+        CryptographicOperations.ZeroMemory(key);
+        GC.SuppressFinalize(this);
+    }
 
     public override string ToString() => "(hidden)";
 }

@@ -27,6 +27,17 @@ internal sealed class OtpAuthOptions : IValidatableObject
     /// <summary>How far this machine's clock may be from the database's; 1 s to 30 s, default 5 s. Beyond it nothing is decided.</summary>
     public TimeSpan MaxClockOffset { get; set; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>
+    /// Contractors whose keys are kept in memory, some 400 bytes each; 1,000 to 10,000,000, default 1,000,000. Whoever is not among them
+    /// costs a reading of the database.
+    /// </summary>
+    [Range(1_000, 10_000_000, ErrorMessage = "OtpAuth__KeyCacheEntries must be from 1000 to 10000000.")]
+    public int KeyCacheEntries { get; set; } = 1_000_000;
+
+    /// <summary>How long a key is kept in memory at most; 1 minute to 1 day, default 1 hour.</summary>
+    [Range(typeof(TimeSpan), "00:01:00", "1.00:00:00", ErrorMessage = "OtpAuth__KeyCacheAge must be from 00:01:00 to 1.00:00:00.")]
+    public TimeSpan KeyCacheAge { get; set; } = TimeSpan.FromHours(1);
+
     /// <summary>For tests whose clock is their own. Not a setting: the binder sets public properties only.</summary>
     internal bool TrustAnyClock { get; set; }
 

@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
+using System.Security.Cryptography;
 using Microsoft.EntityFrameworkCore;
-using OtpAuthService.Audit;
+using Npgsql;
 using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
@@ -12,17 +13,36 @@ using OtpAuthService.Verification;
 namespace OtpAuthService.Hosting;
 
 /// <summary>
-/// Makes a whole decision and rolls it back: shows that the service's role may do all that a decision takes, and has the code compiled
+/// Makes whole decisions and rolls them back: shows that the service's role may do all that a decision takes, and has the code compiled
 /// and the statements prepared before the first customer, who would otherwise wait for that longer than a decision may take.
 /// </summary>
 internal static class Rehearsal
 {
-    /// <exception cref="StartRefusedException">The decision did not come out as it must.</exception>
+    /// <exception cref="StartRefusedException">A decision did not come out as it must.</exception>
     public static async Task RunAsync(OtpDbContext db, DateTimeOffset now, CancellationToken cancellation)
     {
         await using var transaction = await db.Database.BeginTransactionAsync(cancellation);
-        var scope = new DecisionScope(db, now, cancellation);
         var contractor = new ContractorRef(InstitutionId.Parse("--rehearsal--"), ContractorId.Parse("--rehearsal--"));
+        var binding = await BindAsync(db, contractor, now, cancellation);
+        var credential = new KeyedCredential(binding.CredentialRef, Epoch: 0, new CredentialKey(1), Algorithm.Sha1, 6, 30, DriftSteps: 0);
+
+        if (db.Database.GetDbConnection() is NpgsqlConnection postgres)
+        {
+            List<PendingDecision> accepted = [Prepare(contractor, binding, credential, TimeStep.At(now, 30))];
+            Require((await ProposalStatement.WriteAsync(postgres, accepted, now, cancellation)).Count == 1);
+        }
+
+        List<PendingDecision> decided = [Prepare(contractor, binding, credential, TimeStep.At(now, 30).Plus(1)), Prepare(contractor, binding, credential, null)];
+        var settled = await DecisionLedger.SettleAsync(db, decided, now, cancellation);
+        Require(settled is [{ Answer.Verdict.Outcome: Outcome.Accepted }, { Answer.Verdict.Outcome: Outcome.Mismatch }]);
+        await db.Answers.Where(a => a.CallerId == Id).ExecuteDeleteAsync(cancellation);
+        await transaction.RollbackAsync(cancellation);
+    }
+
+    private const string Id = "rehearsal";
+
+    private static async Task<Binding> BindAsync(OtpDbContext db, ContractorRef contractor, DateTimeOffset now, CancellationToken cancellation)
+    {
         var credential = new Credential
         {
             CredentialId = CredentialId.Random(),
@@ -31,34 +51,43 @@ internal static class Rehearsal
             Algorithm = Algorithm.Sha1,
             Digits = 6,
             PeriodSeconds = 30,
-            Supplier = "rehearsal",
-            CreatedAt = scope.Now,
+            Supplier = Id,
+            CreatedAt = now,
         };
-        db.Institutions.Add(new Institution { Id = contractor.Institution, DisplayName = "rehearsal", CreatedAt = scope.Now });
-        db.Credentials.Add(credential);
-        var budget = await scope.LockContractorAsync(contractor);
         var binding = new Binding
         {
             InstitutionId = contractor.Institution,
             ContractorId = contractor.Contractor,
-            CredentialRef = credential.Id,
-            RegisteredAt = scope.Now,
+            CredentialRef = 0,
+            Credential = credential,
+            RegisteredAt = now,
         };
+        db.Institutions.Add(new Institution { Id = contractor.Institution, DisplayName = Id, CreatedAt = now });
+        db.Contractors.Add(new Contractor { InstitutionId = contractor.Institution, ContractorId = contractor.Contractor });
         db.Bindings.Add(binding);
         await db.SaveChangesAsync(cancellation);
-        var otp = new CheckedOtp(credential, FitsCredential: true, TimeStep.At(scope.Now, credential.PeriodSeconds), KnownUsed: false);
-        var verdict = await OtpChecker.SettleAsync(scope, budget, otp, binding.Id);
-        var caller = new Caller("rehearsal", CallerRoles.None, new[] { contractor.Institution }.ToFrozenSet());
-        var submission = new Submission(caller, "rehearsal", "Rehearsal", contractor.Institution, Fingerprint: [], contractor.Contractor);
-        if (verdict is not { Outcome: Outcome.Accepted })
-        {
-            throw new StartRefusedException($"A rehearsed decision came out as {verdict?.Outcome}: the tables do not work as this version expects.");
-        }
+        db.ChangeTracker.Clear();
+        return binding;
+    }
 
-        db.Answers.Add(StoredAnswer.Of(submission, verdict, scope.Now));
-        db.AuditRecords.Add(AuditRecord.Of(submission, verdict, scope.Now));
-        await db.SaveChangesAsync(cancellation);
-        await db.Answers.Where(a => a.CallerId == caller.Id).ExecuteDeleteAsync(cancellation);
-        await transaction.RollbackAsync(cancellation);
+    private static PendingDecision Prepare(ContractorRef contractor, Binding binding, KeyedCredential credential, TimeStep? step)
+    {
+        var caller = new Caller(Id, CallerRoles.None, new[] { contractor.Institution }.ToFrozenSet());
+        var submission = new Submission(
+            caller, Convert.ToHexString(RandomNumberGenerator.GetBytes(16)), "Rehearsal", contractor.Institution, Fingerprint: [], contractor.Contractor);
+        var otp = new CheckedOtp(credential, FitsCredential: true, step, TimeSpan.Zero);
+        return new PendingDecision(submission, turn => new(OtpChecker.Settle(turn, binding.Reading, otp)), CancellationToken.None)
+        {
+            Otp = otp,
+            Proposal = OtpChecker.Propose(otp, binding.Reading),
+        };
+    }
+
+    private static void Require(bool asExpected)
+    {
+        if (!asExpected)
+        {
+            throw new StartRefusedException("A rehearsed decision came out wrong: the tables do not work as this version expects.");
+        }
     }
 }

@@ -50,6 +50,11 @@ internal static class GrpcErrors
             "STORE_UNAVAILABLE",
             $"{unavailable.Message}; send the same request_id again, which finds out or decides",
             Any.Pack(new RetryInfo { RetryDelay = StoreUnavailableException.RetryAfter.ToDuration() })),
+        QueueFullException full => Error(
+            Code.ResourceExhausted,
+            "QUEUE_FULL",
+            full.Message,
+            Any.Pack(new RetryInfo { RetryDelay = QueueFullException.RetryAfter.ToDuration() })),
         OperationCanceledException => Error(Code.Cancelled, "CANCELLED", "the caller no longer waits"),
         _ => Error(Code.Internal, "INTERNAL", "the service failed, so the result is not known"),
     };

@@ -91,7 +91,7 @@ internal sealed class OtpOperationsGrpcService(
         read.ThrowIfInvalid();
         Authorize(context, institution);
 
-        var (_, credential) = await bindings.FindCredentialAsync(institution, id, context.CancellationToken);
+        var credential = await bindings.FindCredentialAsync(id, context.CancellationToken);
         if (credential is null)
         {
             throw GrpcErrors.NotFound("credential");
@@ -112,7 +112,7 @@ internal sealed class OtpOperationsGrpcService(
         Authorize(context, contractor.Institution);
 
         var history = await bindings.FindHistoryAsync(contractor, context.CancellationToken);
-        var budget = await bindings.FindBudgetAsync(contractor, context.CancellationToken);
+        var (_, budget) = await bindings.FindStateAsync(contractor, context.CancellationToken);
         if (history.Count == 0 && budget is null)
         {
             throw GrpcErrors.NotFound("binding");

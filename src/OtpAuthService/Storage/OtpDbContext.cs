@@ -44,6 +44,10 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
         {
             credential.HasIndex(c => c.CredentialId).IsUnique();
             credential.Property(c => c.Supplier).HasMaxLength(64);
+            // What a claim rests on: written only if it is as it was read (promise P1).
+            credential.Property(c => c.LastTimeStep).IsConcurrencyToken();
+            credential.Property(c => c.Epoch).IsConcurrencyToken();
+            credential.Property(c => c.Status).IsConcurrencyToken();
             credential.ToTable(table => table.HasCheckConstraint("ck_credentials_digits", "digits IN (6, 8)"));
             credential.ToTable(table => table.HasCheckConstraint("ck_credentials_period", "period_seconds > 0"));
         });
@@ -99,7 +103,18 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
 }
 
 /// <summary>The tables in PostgreSQL.</summary>
-internal sealed class PostgresOtpDbContext(DbContextOptions<PostgresOtpDbContext> options) : OtpDbContext(options);
+internal sealed class PostgresOtpDbContext(DbContextOptions<PostgresOtpDbContext> options) : OtpDbContext(options)
+{
+    protected override void ConfigureConventions(ModelConfigurationBuilder configuration)
+    {
+        base.ConfigureConventions(configuration);
+        // Ids are compared byte by byte: a bank's database may sort by the rules of a language, which costs more on every index.
+        configuration.Properties<string>().UseCollation("C");
+        configuration.Properties<InstitutionId>().UseCollation("C");
+        configuration.Properties<ContractorId>().UseCollation("C");
+        configuration.Properties<CredentialId>().UseCollation("C");
+    }
+}
 
 /// <summary>The tables in a SQLite file.</summary>
 internal sealed class SqliteOtpDbContext(DbContextOptions<SqliteOtpDbContext> options) : OtpDbContext(options);

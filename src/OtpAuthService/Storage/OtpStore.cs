@@ -15,7 +15,7 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
     /// <summary>Below one second (promise P3), with room for the reading before a decision and for the answer's way back.</summary>
     private static readonly TimeSpan Deadline = TimeSpan.FromMilliseconds(750);
 
-    /// <summary>A sixth of the shortest time step: a call that waited longer would decide on a window that has moved on.</summary>
+    /// <summary>How long a call may wait for its turn.</summary>
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);
 
     /// <summary>
@@ -67,9 +67,26 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
             within ?? Deadline,
             cancellation);
 
+    /// <summary>
+    /// Runs one statement that commits by itself, on a connection for statements that many submissions share. Not run again where it lost a race.
+    /// </summary>
+    public Task<T> WriteAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> write, CancellationToken cancellation) =>
+        InTurnAsync(
+            writers,
+            async stop =>
+            {
+                await using var connection = await stores.OpenDirectAsync(stop);
+                using var warnings = CommitWarnings.Of(connection);
+                var result = await write(connection, stop);
+                warnings.ThrowIfAny();
+                return result;
+            },
+            Deadline,
+            cancellation);
+
     /// <summary>Waits for a place, but not through an outage, and not so long that what was read or matched before means nothing any more.</summary>
     /// <exception cref="StoreUnavailableException">There is an outage, or the line is too long.</exception>
-    public async Task WaitInLineAsync(SemaphoreSlim line, CancellationToken cancellation)
+    private async Task WaitInLineAsync(SemaphoreSlim line, CancellationToken cancellation)
     {
         var outage = availability.Outage;
         if (availability.Problem is { } problem)
@@ -124,7 +141,10 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
             _ = running.ContinueWith(static late => late.Exception, TaskScheduler.Default);
             // One failed call is no outage: whether the database can decide at all is for the monitor to say.
             log.CallWithoutResult(failure.Message);
-            throw new StoreUnavailableException("the database did not answer as it should, so the result is not known", failure);
+            throw new StoreUnavailableException("the database did not answer as it should, so the result is not known", failure)
+            {
+                IsRowHeld = StoreErrors.IsRowHeld(failure),
+            };
         }
     }
 
@@ -132,8 +152,12 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
     {
         try
         {
-            // SQLite's asynchronous methods are synchronous: without this the caller would not get to its own time limit.
-            await Task.Yield();
+            if (!stores.IsPostgres)
+            {
+                // SQLite's asynchronous methods are synchronous: without this the caller would not get to its own time limit.
+                await Task.Yield();
+            }
+
             using var deadline = new CancellationTokenSource(within);
             var result = await work(deadline.Token);
             availability.ReportProgress();
@@ -151,6 +175,9 @@ internal sealed class StoreUnavailableException(string message, Exception? inner
 {
     /// <summary>When it is worth asking again.</summary>
     public static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(1);
+
+    /// <summary>Nothing was written: a row was held by somebody else for too long. Only whoever needs that row is concerned.</summary>
+    public bool IsRowHeld { get; init; }
 }
 
 /// <summary>What a database error means for the work it interrupted.</summary>
@@ -159,6 +186,7 @@ internal static class StoreErrors
     /// <summary>Another transaction was first: rolled back whole, to be run again on what that one has written.</summary>
     public static bool IsLostRace(Exception error) => Root(error) switch
     {
+        DbUpdateConcurrencyException => true,
         PostgresException postgres => postgres.SqlState
             is PostgresErrorCodes.UniqueViolation or PostgresErrorCodes.SerializationFailure or PostgresErrorCodes.DeadlockDetected,
         SqliteException sqlite => sqlite.SqliteExtendedErrorCode is SqliteConstraintPrimaryKey or SqliteConstraintUnique,
@@ -181,6 +209,9 @@ internal static class StoreErrors
     /// <summary>The work ran into its own deadline.</summary>
     public static bool IsTimeout(Exception error) =>
         Root(error) is TimeoutException or OperationCanceledException or NpgsqlException { InnerException: TimeoutException };
+
+    /// <summary>Somebody else holds a row for longer than is waited for it.</summary>
+    public static bool IsRowHeld(Exception error) => Root(error) is PostgresException { SqlState: PostgresErrorCodes.LockNotAvailable };
 
     private const int SqliteError = 1;
     private const int SqliteConstraint = 19;

@@ -10,17 +10,22 @@ internal sealed class StoreSet : IDisposable
 {
     private readonly Func<OtpDbContext> createContext;
     private readonly NpgsqlDataSource? postgres;
+    private readonly NpgsqlDataSource? direct;
 
-    private StoreSet(string name, int maxReaders, int maxWriters, Func<OtpDbContext> createContext, NpgsqlDataSource? postgres)
+    private StoreSet(
+        string name, int maxReaders, int maxWriters, Func<OtpDbContext> createContext, NpgsqlDataSource? postgres, NpgsqlDataSource? direct)
     {
         Name = name;
         MaxReaders = maxReaders;
         MaxWriters = maxWriters;
         this.createContext = createContext;
         this.postgres = postgres;
+        this.direct = direct;
     }
 
     public string Name { get; }
+
+    public bool IsPostgres => postgres is not null;
 
     /// <summary>Readings under way at once; the others wait in line.</summary>
     public int MaxReaders { get; }
@@ -29,6 +34,10 @@ internal sealed class StoreSet : IDisposable
     public int MaxWriters { get; }
 
     public OtpDbContext CreateContext() => createContext();
+
+    /// <summary>A connection of the few for statements that many submissions share; PostgreSQL only.</summary>
+    public ValueTask<NpgsqlConnection> OpenDirectAsync(CancellationToken stop) =>
+        direct?.OpenConnectionAsync(stop) ?? throw new InvalidOperationException($"{Name} has no direct connections.");
 
     /// <summary>
     /// What the server does for us when we cannot: it ends what a vanished replica has left open, with its locks, and does not keep back the
@@ -40,8 +49,19 @@ internal sealed class StoreSet : IDisposable
         "tcp_keepalives_idle=5", "tcp_keepalives_interval=2", "tcp_keepalives_count=3",
     ];
 
+    /// <summary>
+    /// For the statements that many submissions share. Each has one good plan, through the primary keys and in the order of its input,
+    /// whatever the statistics say: also on tables that were empty when they were last counted. And a row that somebody else holds is not
+    /// waited for long, since a whole batch would wait with it.
+    /// </summary>
+    private static readonly string[] DirectSettings =
+    [
+        "enable_seqscan=off", "enable_bitmapscan=off", "enable_hashjoin=off", "enable_mergejoin=off", "lock_timeout=50",
+    ];
+
     public static StoreSet Postgres(string connectionString)
     {
+        var given = new NpgsqlConnectionStringBuilder(connectionString);
         var settings = new NpgsqlConnectionStringBuilder(connectionString)
         {
             ApplicationName = "otp-auth-service",
@@ -51,15 +71,26 @@ internal sealed class StoreSet : IDisposable
             CancellationTimeout = -1,
             // Details of errors name rows: contractors do not belong in a log.
             IncludeErrorDetail = false,
-            Options = string.Join(' ', SessionSettings.Select(setting => $"-c {setting}")) + " " + new NpgsqlConnectionStringBuilder(connectionString).Options,
+            // EF Core's statements are a few dozen: parsed and planned once for each connection.
+            MaxAutoPrepare = 100,
+            AutoPrepareMinUsages = 2,
         };
         const int Readers = 12, Writers = 16;
         // Two more for the probe and for migrations.
         settings.MaxPoolSize = Readers + Writers + 2;
-        // Where several hosts are named, only the one that takes writes is the system of record.
-        var source = new NpgsqlDataSourceBuilder(settings.ConnectionString).BuildMultiHost().WithTargetSession(TargetSessionAttributes.ReadWrite);
+        var source = Open(settings, SessionSettings);
+        settings.MaxPoolSize = Writers;
+        settings.AutoPrepareMinUsages = 1;
+        var direct = Open(settings, [.. SessionSettings, .. DirectSettings]);
         var options = new DbContextOptionsBuilder<PostgresOtpDbContext>().UsePostgres(source).Options;
-        return new StoreSet("PostgreSQL", Readers, Writers, () => new PostgresOtpDbContext(options), source);
+        return new StoreSet("PostgreSQL", Readers, Writers, () => new PostgresOtpDbContext(options), source, direct);
+
+        // Where several hosts are named, only the one that takes writes is the system of record.
+        NpgsqlDataSource Open(NpgsqlConnectionStringBuilder settings, string[] session)
+        {
+            settings.Options = string.Join(' ', session.Select(setting => $"-c {setting}")) + " " + given.Options;
+            return new NpgsqlDataSourceBuilder(settings.ConnectionString).BuildMultiHost().WithTargetSession(TargetSessionAttributes.ReadWrite);
+        }
     }
 
     public static StoreSet Sqlite(string path)
@@ -68,7 +99,7 @@ internal sealed class StoreSet : IDisposable
             .UseSqliteFile(path)
             .AddInterceptors(new DurableCommits())
             .Options;
-        return new StoreSet("SQLite", maxReaders: 8, maxWriters: 1, () => new SqliteOtpDbContext(options), postgres: null);
+        return new StoreSet("SQLite", maxReaders: 8, maxWriters: 1, () => new SqliteOtpDbContext(options), postgres: null, direct: null);
     }
 
     /// <summary>The database's own clock, null for SQLite, which has none but ours; and whether it takes writes.</summary>
@@ -99,7 +130,11 @@ internal sealed class StoreSet : IDisposable
         return (bool)(await command.ExecuteScalarAsync(stop))!;
     }
 
-    public void Dispose() => postgres?.Dispose();
+    public void Dispose()
+    {
+        postgres?.Dispose();
+        direct?.Dispose();
+    }
 
     /// <summary>SQLite acknowledges a commit only once it is on the disk (promise P2), and waits for a rival process instead of failing.</summary>
     private sealed class DurableCommits : DbConnectionInterceptor

@@ -1,141 +1,272 @@
+using System.Diagnostics;
 using System.Security.Cryptography;
-using Microsoft.EntityFrameworkCore;
 using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
-using OtpAuthService.Institutions;
 using OtpAuthService.Storage;
 using OtpAuthService.Telemetry;
+using OtpAuthService.Verification;
 
 namespace OtpAuthService.Submissions;
 
 /// <summary>
-/// Decides each submission once. The act's own writes, the guess budget, the stored answer and the audit record are one transaction;
-/// the answer leaves only after its commit.
+/// Decides each submission once. What an act changes, the guess budget, the stored answer and the audit record are one transaction, which
+/// submissions that arrive at the same time share; an answer leaves only after its commit.
 /// </summary>
-internal sealed class DecisionLedger(OtpStore store, Instruments instruments, TimeProvider time) : IDisposable
+internal sealed class DecisionLedger
 {
-    /// <summary>
-    /// Decisions of one contractor wait for each other in the database, by its row lock. Those of one process line up here before that, so
-    /// that an attack on one contractor waits in memory and not in transactions, whose time is short.
-    /// </summary>
-    private readonly SemaphoreSlim[] lines = [.. Enumerable.Range(0, 256).Select(_ => new SemaphoreSlim(1))];
+    /// <summary>Submissions that may wait for their batch: what a busy server decides in a fraction of a second.</summary>
+    private const int MaxWaiting = 4096;
 
-    /// <summary>
-    /// Runs <paramref name="decide"/> unless an earlier delivery was decided, whose answer is given again. Two deliveries that race
-    /// both decide, but the primary key of the stored answer lets only one commit: the other is rolled back whole and reads the answer.
-    /// </summary>
-    /// <returns>The answer, or null where <paramref name="decide"/> returned null: what it was told beforehand is out of date.</returns>
-    /// <exception cref="InvalidRequestException">The request id came with other content before.</exception>
-    /// <exception cref="StoreUnavailableException">Not decided, or not known to be: a retry with the same id finds out.</exception>
-    public async Task<Answer?> DecideAsync(
-        Submission submission, Func<DecisionScope, Task<Verdict?>> decide, CancellationToken cancellation, TimeSpan? within = null)
+    /// <summary>Twice what a call in flight each of a busy front end is; larger batches only make each other wait.</summary>
+    private const int MaxBatch = 256;
+
+    /// <summary>A sixth of the shortest time step: a submission that waited longer would be decided on a window that has moved on.</summary>
+    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);
+
+    private readonly OtpStore store;
+    private readonly bool confirms;
+    private readonly IReplayCache replays;
+    private readonly Instruments instruments;
+    private readonly TimeProvider time;
+    private readonly MicroBatch<PendingDecision> queue;
+
+    public DecisionLedger(OtpStore store, StoreSet stores, IReplayCache replays, Instruments instruments, TimeProvider time)
     {
-        var line = submission.Contractor is { } contractor
-            ? lines[(uint)HashCode.Combine(submission.Institution, contractor) % lines.Length]
-            : null;
-        if (line is not null)
+        this.store = store;
+        this.replays = replays;
+        this.instruments = instruments;
+        this.time = time;
+        // SQLite is a library: its statements cost no round trip, and its turns are as short as one statement.
+        confirms = stores.IsPostgres;
+        queue = new MicroBatch<PendingDecision>(MaxWaiting, MaxBatch, DecideBatchAsync);
+    }
+
+    /// <summary>Whole milliseconds, as they are stored: the first answer and its repetition are to be the same.</summary>
+    private DateTimeOffset Now => DateTimeOffset.FromUnixTimeMilliseconds(time.GetUtcNow().ToUnixTimeMilliseconds());
+
+    /// <summary>Decides in the next batch, unless an earlier delivery was decided, whose answer is given again.</summary>
+    /// <returns>The answer, or null where the act returned null: what it was told beforehand is out of date.</returns>
+    /// <exception cref="InvalidRequestException">The request id came with other content before, or the act refuses the request.</exception>
+    /// <exception cref="StoreUnavailableException">Not decided, or not known to be: a retry with the same id finds out.</exception>
+    /// <exception cref="QueueFullException">Not decided: too many are waiting.</exception>
+    public Task<Answer?> DecideAsync(PendingDecision pending) =>
+        queue.TryAdd(pending) ? pending.Answer : throw new QueueFullException();
+
+    /// <summary>The same in a transaction of its own: for acts that take long or must be saved in several steps.</summary>
+    /// <inheritdoc cref="DecideAsync" path="/returns|/exception"/>
+    public async Task<Answer> DecideApartAsync(PendingDecision pending, TimeSpan? within = null)
+    {
+        await SettleAsync([pending], within);
+        return (await pending.Answer)!;
+    }
+
+    private async Task DecideBatchAsync(List<PendingDecision> batch)
+    {
+        try
         {
-            await store.WaitInLineAsync(line, cancellation);
+            batch.RemoveAll(LeaveOut);
+            await AskReplayCacheAsync(batch);
+            await SettleAsync(confirms ? await ConfirmAsync(batch) : batch);
+            replays.Remember([.. batch.Where(p => p.Claimed).Select(p => p.Otp!)]);
+        }
+        catch (Exception failure)
+        {
+            batch.ForEach(pending => pending.Fail(failure));
+        }
+    }
+
+    /// <summary>Nobody waits for it any more, or its match is too old.</summary>
+    private static bool LeaveOut(PendingDecision pending)
+    {
+        if (pending.Cancellation.IsCancellationRequested)
+        {
+            pending.Fail(new OperationCanceledException(pending.Cancellation));
+            return true;
+        }
+
+        if (Stopwatch.GetElapsedTime(pending.Since) > LongestWait)
+        {
+            pending.Fail(new StoreUnavailableException("too many decisions are waiting"));
+            return true;
+        }
+
+        return false;
+    }
+
+    private async ValueTask AskReplayCacheAsync(List<PendingDecision> batch)
+    {
+        var matched = batch.Where(p => p.Otp?.Step is not null).Select(p => p.Otp!).ToList();
+        if (matched.Count > 0)
+        {
+            await replays.AskAsync(matched);
+        }
+    }
+
+    /// <summary>Writes the expected verdicts with one statement, which confirms each only if nothing stands against it.</summary>
+    /// <returns>What the acts have to decide, in the order of arrival.</returns>
+    private async Task<List<PendingDecision>> ConfirmAsync(List<PendingDecision> batch)
+    {
+        var now = Now;
+        var (proposed, others) = FirstOfEach(batch);
+        if (proposed.Count == 0)
+        {
+            return others;
+        }
+
+        foreach (var pending in proposed.Where(p => p.Otp is { IsKnownUsed: true }))
+        {
+            pending.Proposal = OtpChecker.Refuse(pending.Proposal!, pending.Otp!, now);
         }
 
         try
         {
-            var answer = await store.WriteAsync((db, stop) => DecideOnceAsync(db, submission, decide, stop), cancellation, within);
-            if (answer is not null)
+            var confirmed = await store.WriteAsync((connection, stop) => ProposalStatement.WriteAsync(connection, proposed, now, stop), CancellationToken.None);
+            foreach (var pending in confirmed)
             {
-                instruments.Decided(submission, answer);
+                Complete(pending, new Answer(pending.Proposal!.Verdict, now, Repeated: false));
             }
-
-            return answer;
         }
-        finally
+        catch (StoreUnavailableException unavailable) when (!unavailable.IsRowHeld)
         {
-            line?.Release();
+            proposed.ForEach(pending => pending.Fail(unavailable));
+        }
+        catch (Exception)
+        {
+            // One of them does not fit, or a lock was not to be had soon: nothing was written, and the acts find out which.
+        }
+
+        return [.. batch.Where(p => !p.Answer.IsCompleted)];
+    }
+
+    /// <summary>
+    /// A proposal may go first only where nothing of its contractor or credential has arrived before it: these are decided one after the
+    /// other, in the order of arrival.
+    /// </summary>
+    private static (List<PendingDecision> Proposed, List<PendingDecision> Others) FirstOfEach(List<PendingDecision> batch)
+    {
+        var proposed = new List<PendingDecision>(batch.Count);
+        var others = new List<PendingDecision>();
+        var contractors = new HashSet<ContractorRef>(batch.Count);
+        var credentials = new HashSet<long>(batch.Count);
+        foreach (var pending in batch)
+        {
+            var first = pending.Contractor is not { } contractor || contractors.Add(contractor);
+            first &= pending.CredentialRef is not { } credential || credentials.Add(credential);
+            (first && pending.Proposal is not null ? proposed : others).Add(pending);
+        }
+
+        return (proposed, others);
+    }
+
+    /// <summary>Has the acts decide in one transaction; where that fails through one of them, each contractor's in one of their own.</summary>
+    private async Task SettleAsync(List<PendingDecision> batch, TimeSpan? within = null)
+    {
+        if (batch.Count == 0)
+        {
+            return;
+        }
+
+        try
+        {
+            var settled = await store.WriteAsync((db, stop) => SettleAsync(db, batch, Now, stop), CancellationToken.None, within);
+            foreach (var (pending, answer, refusal) in settled)
+            {
+                if (refusal is null)
+                {
+                    Complete(pending, answer);
+                }
+                else
+                {
+                    pending.Fail(refusal);
+                }
+            }
+        }
+        catch (Exception failure) when (batch.Count == 1 || failure is StoreUnavailableException { IsRowHeld: false })
+        {
+            batch.ForEach(pending => pending.Fail(failure));
+        }
+        catch (Exception)
+        {
+            // Not waited for: whoever is not concerned goes on.
+            foreach (var apart in batch.GroupBy(p => p.Contractor))
+            {
+                _ = SettleOneByOneAsync([.. apart]);
+            }
         }
     }
 
-    public void Dispose() => Array.ForEach(lines, line => line.Dispose());
-
-    private async Task<Answer?> DecideOnceAsync(
-        OtpDbContext db, Submission submission, Func<DecisionScope, Task<Verdict?>> decide, CancellationToken stop)
+    private async Task SettleOneByOneAsync(List<PendingDecision> ofOneContractor)
     {
-        // Whole milliseconds, as they are stored: the first answer and its repetition are to be the same.
-        var now = DateTimeOffset.FromUnixTimeMilliseconds(time.GetUtcNow().ToUnixTimeMilliseconds());
-        if (await FindAnswerAsync(db, submission, now, stop) is { } first)
+        foreach (var pending in ofOneContractor)
         {
-            return first;
+            await SettleAsync([pending]);
+        }
+    }
+
+    /// <summary>Has the acts decide in the open transaction of the context, each after the other.</summary>
+    internal static async Task<List<(PendingDecision Pending, Answer? Answer, InvalidRequestException? Refusal)>> SettleAsync(
+        OtpDbContext db, List<PendingDecision> batch, DateTimeOffset now, CancellationToken stop)
+    {
+        var rows = await TurnRows.TakeAsync(db, batch, stop);
+        var settled = new List<(PendingDecision, Answer?, InvalidRequestException?)>(batch.Count);
+        foreach (var pending in batch)
+        {
+            try
+            {
+                settled.Add((pending, await DecideAsync(rows, pending, now, stop), null));
+            }
+            catch (InvalidRequestException refusal)
+            {
+                settled.Add((pending, null, refusal));
+            }
         }
 
-        if (await decide(new DecisionScope(db, now, stop)) is not { } verdict)
+        await db.SaveChangesAsync(stop);
+        return settled;
+    }
+
+    private static async Task<Answer?> DecideAsync(TurnRows rows, PendingDecision pending, DateTimeOffset now, CancellationToken stop)
+    {
+        if (rows.AnswerOf(pending.Submission) is { } stored && stored.DecidedAt + StoredAnswer.Lifetime > now)
+        {
+            if (!CryptographicOperations.FixedTimeEquals(stored.Fingerprint, pending.Submission.Fingerprint))
+            {
+                throw new InvalidRequestException("request_id", "was used for another request within the last 120 s; each submission takes a new one");
+            }
+
+            rows.WriteBack(stored);
+            return stored.Repeat();
+        }
+
+        if (await pending.Decide(new Turn(rows, pending, now, stop)) is not { } verdict)
         {
             return null;
         }
 
-        db.Answers.Add(StoredAnswer.Of(submission, verdict, now));
-        db.AuditRecords.Add(AuditRecord.Of(submission, verdict, now));
-        await db.SaveChangesAsync(stop);
+        if (pending.Contractor is { } contractor)
+        {
+            rows.Keep(contractor);
+        }
+
+        rows.Store(StoredAnswer.Of(pending.Submission, verdict, now));
+        rows.Db.AuditRecords.Add(AuditRecord.Of(pending.Submission, verdict, now));
         return new Answer(verdict, now, Repeated: false);
     }
 
-    private static async Task<Answer?> FindAnswerAsync(OtpDbContext db, Submission submission, DateTimeOffset now, CancellationToken stop)
+    private void Complete(PendingDecision pending, Answer? answer)
     {
-        var mine = db.Answers.Where(a => a.CallerId == submission.Caller.Id && a.RequestId == submission.RequestId);
-        if (await mine.AsNoTracking().SingleOrDefaultAsync(stop) is not { } stored)
+        if (answer is not null)
         {
-            return null;
+            instruments.Decided(pending.Submission, answer);
         }
 
-        if (stored.DecidedAt + StoredAnswer.Lifetime <= now)
-        {
-            await mine.ExecuteDeleteAsync(stop);
-            return null;
-        }
-
-        if (!CryptographicOperations.FixedTimeEquals(stored.Fingerprint, submission.Fingerprint))
-        {
-            throw new InvalidRequestException("request_id", "was used for another request within the last 120 s; each submission takes a new one");
-        }
-
-        // Written back as it is: the first delivery's commit may still wait for the standby, and then this one's has to as well (promise P1).
-        await mine.ExecuteUpdateAsync(set => set.SetProperty(a => a.DecidedAt, a => a.DecidedAt), stop);
-        return stored.Repeat();
+        pending.Complete(answer);
     }
 }
 
-/// <summary>What an act decides with: the transaction's context and one moment for all of it.</summary>
-internal sealed record DecisionScope(OtpDbContext Db, DateTimeOffset Now, CancellationToken Stop)
+/// <summary>So many submissions are waiting that another one would not be decided in time. Nothing was decided or counted.</summary>
+internal sealed class QueueFullException() : Exception("too many decisions are waiting; nothing was decided")
 {
-    /// <summary>
-    /// Whether a contractor's newest binding is still the one that was read, in the same state. While the contractor's turn is held it stays
-    /// so until the commit.
-    /// </summary>
-    /// <param name="contractor">Whose binding.</param>
-    /// <param name="read">What was read before the transaction; null where there was none.</param>
-    public async Task<bool> IsCurrentAsync(ContractorRef contractor, Binding? read)
-    {
-        var newest = await Db.Bindings
-            .Where(b => b.InstitutionId == contractor.Institution && b.ContractorId == contractor.Contractor)
-            .OrderByDescending(b => b.Id)
-            .Select(b => new { b.Id, b.State })
-            .FirstOrDefaultAsync(Stop);
-        return newest?.Id == read?.Id && newest?.State == read?.State;
-    }
-
-    /// <summary>
-    /// Takes the contractor's turn: from here to the commit no other decision of this contractor is made anywhere. The first write of
-    /// every transaction, so that locks are always taken in the order contractor, credential.
-    /// </summary>
-    public async Task<Contractor> LockContractorAsync(ContractorRef contractor)
-    {
-        var row = Db.Contractors.Where(c => c.InstitutionId == contractor.Institution && c.ContractorId == contractor.Contractor);
-        var known = await row.ExecuteUpdateAsync(set => set.SetProperty(c => c.Revision, c => c.Revision + 1), Stop);
-        if (known == 0)
-        {
-            // Two first submissions may race to here: the primary key lets one through, the other is run again and finds the row.
-            Db.Contractors.Add(new Contractor { InstitutionId = contractor.Institution, ContractorId = contractor.Contractor });
-            await Db.SaveChangesAsync(Stop);
-        }
-
-        return await row.SingleAsync(Stop);
-    }
+    /// <summary>When it is worth asking again.</summary>
+    public static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(1);
 }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Security.Cryptography;
 using System.Text;
 using Google.Protobuf;
@@ -39,16 +40,21 @@ internal sealed class Fingerprints(Kek kek)
 
     public byte[] Of(string rpc, IMessage request)
     {
-        var content = request.ToByteArray();
+        // The name, a zero byte, the request: as Begin has it.
+        var size = Encoding.UTF8.GetByteCount(rpc) + 1 + request.CalculateSize();
+        var rented = ArrayPool<byte>.Shared.Rent(size);
+        var content = rented.AsSpan(0, size);
         try
         {
-            using var hmac = Begin(rpc);
-            hmac.AppendData(content);
-            return hmac.GetHashAndReset();
+            var named = Encoding.UTF8.GetBytes(rpc, content);
+            content[named] = 0;
+            request.WriteTo(content[(named + 1)..]);
+            return HMACSHA256.HashData(key, content);
         }
         finally
         {
             CryptographicOperations.ZeroMemory(content);
+            ArrayPool<byte>.Shared.Return(rented);
         }
     }
 

@@ -6,7 +6,7 @@ namespace OtpAuthService.Verification;
 /// <summary>The time steps whose OTPs are accepted now: those around the step that the credential's clock should show.</summary>
 internal readonly record struct AcceptanceWindow(TimeStep First, TimeStep Last)
 {
-    public static AcceptanceWindow Of(Credential credential, Institution institution, DateTimeOffset now)
+    public static AcceptanceWindow Of(KeyedCredential credential, Institution institution, DateTimeOffset now)
     {
         var expected = TimeStep.At(now, credential.PeriodSeconds).Plus(credential.DriftSteps);
         return new AcceptanceWindow(expected.Plus(-institution.LookBackSteps), expected.Plus(institution.LookAheadSteps));
@@ -16,6 +16,6 @@ internal readonly record struct AcceptanceWindow(TimeStep First, TimeStep Last)
     /// How long an OTP of a step can be submitted at most: from when it is first the last of the window until it was the first of it.
     /// A claim is remembered that long and one period more, for replicas whose clocks differ.
     /// </summary>
-    public static TimeSpan Lifetime(Credential credential, Institution institution) =>
+    public static TimeSpan Lifetime(KeyedCredential credential, Institution institution) =>
         TimeSpan.FromSeconds((institution.LookBackSteps + institution.LookAheadSteps + 2) * credential.PeriodSeconds);
 }

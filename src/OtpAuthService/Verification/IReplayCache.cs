@@ -1,5 +1,3 @@
-using OtpAuthService.Credentials;
-
 namespace OtpAuthService.Verification;
 
 /// <summary>
@@ -11,10 +9,9 @@ internal interface IReplayCache
     /// <summary>True while it is left out and the database decides alone.</summary>
     bool IsDegraded { get; }
 
-    /// <returns>True where <paramref name="step"/> or a later one is known to be used; false where it is not known.</returns>
-    ValueTask<bool> IsUsedAsync(Credential credential, TimeStep step);
+    /// <summary>Notes on each OTP the highest step of its credential that is known to be used, if any; never fails.</summary>
+    ValueTask AskAsync(IReadOnlyList<CheckedOtp> otps);
 
-    /// <summary>Tells what was claimed, after its commit; best effort, never fails.</summary>
-    /// <param name="lifetime">How long an OTP of the step could still be submitted within the window.</param>
-    void Remember(Credential credential, TimeStep step, TimeSpan lifetime);
+    /// <summary>Tells which steps were claimed, after their commit; best effort, not waited for, never fails.</summary>
+    void Remember(IReadOnlyList<CheckedOtp> claimed);
 }

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using OtpAuthService.Credentials;
 
 namespace OtpAuthService.Verification;
 
@@ -13,10 +12,18 @@ internal sealed class InProcessReplayCache(TimeProvider time) : IReplayCache
 
     public bool IsDegraded => false;
 
-    public ValueTask<bool> IsUsedAsync(Credential credential, TimeStep step) =>
-        ValueTask.FromResult(used.TryGetValue(credential.Id, out var entry) && entry.Until > time.GetUtcNow() && entry.Step >= step);
+    public ValueTask AskAsync(IReadOnlyList<CheckedOtp> otps)
+    {
+        var now = time.GetUtcNow();
+        foreach (var otp in otps)
+        {
+            otp.KnownUsed = used.TryGetValue(otp.Credential.Id, out var entry) && entry.Until > now ? entry.Step : null;
+        }
 
-    public void Remember(Credential credential, TimeStep step, TimeSpan lifetime)
+        return ValueTask.CompletedTask;
+    }
+
+    public void Remember(IReadOnlyList<CheckedOtp> claimed)
     {
         var now = time.GetUtcNow();
         if (used.Count >= MaxEntries)
@@ -24,8 +31,11 @@ internal sealed class InProcessReplayCache(TimeProvider time) : IReplayCache
             Forget(now);
         }
 
-        var entry = new Entry(step, now + lifetime);
-        used.AddOrUpdate(credential.Id, static (_, e) => e, static (_, old, e) => e.Step > old.Step ? e : old, entry);
+        foreach (var otp in claimed)
+        {
+            var entry = new Entry(otp.Step!.Value, now + otp.Lifetime);
+            used.AddOrUpdate(otp.Credential.Id, static (_, e) => e, static (_, old, e) => e.Step > old.Step ? e : old, entry);
+        }
     }
 
     /// <summary>Drops what has expired, or everything where nothing has: an empty cache costs a question to the database each.</summary>

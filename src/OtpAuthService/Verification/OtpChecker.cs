@@ -5,57 +5,57 @@ using OtpAuthService.Submissions;
 
 namespace OtpAuthService.Verification;
 
-/// <summary>What every act that takes an OTP does with it: match, ask the replay cache, settle in the database, tell the replay cache.</summary>
-internal sealed class OtpChecker(KeyWrapping wrapping, IReplayCache replays, TimeProvider time)
+/// <summary>What every act that takes an OTP does with it: match it beforehand, settle it in the contractor's turn.</summary>
+internal sealed class OtpChecker(TimeProvider time)
 {
-    /// <summary>
-    /// Matches the OTP over the whole acceptance window, and asks whether the step is known to be used. Not while the contractor is locked:
-    /// then not even the time taken may tell whether it would have been right.
-    /// </summary>
+    /// <summary>Matches the OTP over the whole acceptance window. Nothing is decided by that.</summary>
     /// <param name="credential">What the OTP is held against.</param>
     /// <param name="institution">Whose acceptance window it is.</param>
-    /// <param name="budget">The contractor's guess budget as it was read; null where nothing was counted yet.</param>
     /// <param name="otp">The submitted digits.</param>
-    /// <returns>Null where the contractor is locked.</returns>
-    public async Task<CheckedOtp?> CheckAsync(Credential credential, Institution institution, Contractor? budget, Otp otp)
+    public CheckedOtp Check(KeyedCredential credential, Institution institution, Otp otp)
     {
-        if (budget?.LockoutAt(time.GetUtcNow()) is not null)
-        {
-            return null;
-        }
-
+        var remembered = AcceptanceWindow.Lifetime(credential, institution);
         if (otp.Length != credential.Digits)
         {
-            return new CheckedOtp(credential, FitsCredential: false, Step: null, KnownUsed: false);
+            return new CheckedOtp(credential, FitsCredential: false, Step: null, remembered);
         }
 
-        var step = Match(credential, AcceptanceWindow.Of(credential, institution, time.GetUtcNow()), otp);
-        var knownUsed = step is { } matched && await replays.IsUsedAsync(credential, matched);
-        return new CheckedOtp(credential, FitsCredential: true, step, knownUsed);
-    }
-
-    /// <summary>Settles a checked OTP of an active binding: takes the contractor's turn, sees that all is as it was read, then claims or counts.</summary>
-    /// <returns>Accepted, or why not; null where something has changed since it was read.</returns>
-    /// <exception cref="InvalidRequestException">The OTP has not as many digits as the credential shows; not counted.</exception>
-    public static async Task<Verdict?> SettleAsync(DecisionScope scope, ContractorRef contractor, Binding binding, CheckedOtp? otp)
-    {
-        var budget = await scope.LockContractorAsync(contractor);
-        if (!await scope.IsCurrentAsync(contractor, binding))
-        {
-            return null;
-        }
-
-        return RefuseIfLocked(scope, budget) ?? (otp is null ? null : await SettleAsync(scope, budget, otp, binding.Id));
+        var window = AcceptanceWindow.Of(credential, institution, time.GetUtcNow());
+        var step = TotpMatcher.Match(credential.Key.Buffer, credential.Algorithm, otp, window.First, window.Last);
+        return new CheckedOtp(credential, FitsCredential: true, step, remembered);
     }
 
     /// <summary>
-    /// Settles a checked OTP in the transaction of its act: claims its step, or counts the failure. The contractor's turn is held and
-    /// the contractor is not locked.
+    /// What an OTP of an active binding is expected to come to: accepted, or refused where the replay cache knows its step to be used.
+    /// One that did not match is proposed as well, with a step that nobody can claim: it takes the same way, so that the time taken does
+    /// not tell a locked contractor whether it would have been right.
     /// </summary>
-    /// <returns>Accepted, or why not; null where binding or credential have changed since they were read.</returns>
-    /// <exception cref="InvalidRequestException">The OTP has not as many digits as the credential shows; not counted.</exception>
-    public static async Task<Verdict?> SettleAsync(DecisionScope scope, Contractor contractor, CheckedOtp otp, long? binding)
+    public static Proposal? Propose(CheckedOtp otp, BindingReading binding) =>
+        otp.FitsCredential
+            ? new Proposal(Accept(otp.Credential, otp.Step ?? TimeStep.None, Contractor.TemporaryLimit), binding.Id, otp.Credential.Epoch)
+            : null;
+
+    /// <summary>What is expected where the replay cache knows the step to be used: a refusal that claims and counts nothing.</summary>
+    public static Proposal Refuse(Proposal expected, CheckedOtp otp, DateTimeOffset now) => expected with
     {
+        Verdict = AlreadyUsed(otp.Credential, otp.KnownUsed!.Value, Contractor.TemporaryLimit, now),
+    };
+
+    /// <summary>Settles a checked OTP of an active binding: sees that all is as it was read, then claims or counts.</summary>
+    /// <returns>Accepted, or why not; null where something has changed since it was read.</returns>
+    /// <exception cref="InvalidRequestException">The OTP has not as many digits as the credential shows; not counted.</exception>
+    public static Verdict? Settle(Turn turn, BindingReading binding, CheckedOtp otp) =>
+        turn.IsCurrent(binding) ? RefuseIfLocked(turn) ?? Settle(turn, otp) : null;
+
+    /// <summary>Settles a checked OTP: claims its step, or counts the failure. The contractor is not locked.</summary>
+    /// <inheritdoc cref="Settle(Turn, BindingReading, CheckedOtp)" path="/returns|/exception"/>
+    public static Verdict? Settle(Turn turn, CheckedOtp otp)
+    {
+        if (!otp.Credential.IsCurrent(turn.CurrentOf(otp.Credential)))
+        {
+            return null;
+        }
+
         if (!otp.FitsCredential)
         {
             throw new InvalidRequestException("otp", $"must have {otp.Credential.Digits} digits, as this credential shows");
@@ -63,76 +63,60 @@ internal sealed class OtpChecker(KeyWrapping wrapping, IReplayCache replays, Tim
 
         if (otp.Step is not { } step)
         {
-            return Miss(scope, contractor, Outcome.Mismatch) with { CredentialRef = otp.Credential.Id };
+            return Miss(turn, Outcome.Mismatch) with { CredentialRef = otp.Credential.Id };
         }
 
-        var claim = otp.KnownUsed
-            ? Claim.AlreadyUsed
-            : await TimeStepLedger.ClaimAsync(scope, new(contractor.InstitutionId, contractor.ContractorId), otp.Credential, step, binding);
-        switch (claim)
+        switch (TimeStepLedger.Claim(turn, otp.Credential, step, otp.KnownUsed))
         {
             case Claim.Granted:
-                contractor.ClearFailures();
-                return Verdict.Accepted with { CredentialRef = otp.Credential.Id, TimeStep = step, AttemptsLeft = contractor.AttemptsLeft };
+                turn.Contractor.ClearFailures();
+                return Accept(otp.Credential, step, turn.Contractor.AttemptsLeft);
             case Claim.AlreadyUsed:
-                var next = await FindNextAsync(scope, otp.Credential, step) - scope.Now;
-                return Verdict.Deny(Outcome.AlreadyUsed) with
-                {
-                    CredentialRef = otp.Credential.Id,
-                    AttemptsLeft = contractor.AttemptsLeft,
-                    RetryAfter = next > TimeSpan.Zero ? next : null,
-                };
+                var last = turn.CurrentOf(otp.Credential).LastTimeStep;
+                return AlreadyUsed(otp.Credential, otp.KnownUsed > last ? otp.KnownUsed.Value : last, turn.Contractor.AttemptsLeft, turn.Now);
             case Claim.Unusable:
                 return Verdict.Deny(Outcome.CredentialUnusable) with { CredentialRef = otp.Credential.Id };
             case Claim.OutOfDate:
                 return null;
             default:
-                throw new InvalidOperationException($"Claim {claim} is not known.");
+                throw new InvalidOperationException("A claim came to something that is not known.");
         }
     }
 
-    /// <summary>
-    /// When the credential first shows an OTP that is not used. What counts is the highest claimed step and not the submitted one: in
-    /// between the credential shows OTPs that would be refused as well.
-    /// </summary>
-    private static async Task<DateTimeOffset> FindNextAsync(DecisionScope scope, Credential credential, TimeStep submitted)
-    {
-        var claimed = await TimeStepLedger.FindLastAsync(scope, credential);
-        // The replay cache may know of a later one, where the database has lost commits.
-        var used = claimed > submitted ? claimed : submitted;
-        return used.Plus(1 - credential.DriftSteps).Start(credential.PeriodSeconds);
-    }
-
     /// <summary>Counts a failed proof.</summary>
-    public static Verdict Miss(DecisionScope scope, Contractor contractor, Outcome outcome)
+    public static Verdict Miss(Turn turn, Outcome outcome)
     {
-        contractor.CountFailure(scope.Now);
+        turn.Contractor.CountFailure(turn.Now);
+        var lockout = turn.Contractor.LockoutAt(turn.Now);
         return Verdict.Deny(outcome) with
         {
-            AttemptsLeft = contractor.LockoutAt(scope.Now) is null ? contractor.AttemptsLeft : 0,
-            RetryAfter = contractor.LockoutAt(scope.Now)?.Until - scope.Now,
+            AttemptsLeft = lockout is null ? turn.Contractor.AttemptsLeft : 0,
+            RetryAfter = lockout?.Until - turn.Now,
         };
     }
 
     /// <summary>The refusal of an act while the contractor is locked: nothing is evaluated or claimed.</summary>
-    public static Verdict? RefuseIfLocked(DecisionScope scope, Contractor contractor) =>
-        contractor.LockoutAt(scope.Now) is { } lockout
-            ? Verdict.Deny(Outcome.LockedOut) with { AttemptsLeft = 0, RetryAfter = lockout.Until - scope.Now }
+    public static Verdict? RefuseIfLocked(Turn turn) =>
+        turn.Contractor.LockoutAt(turn.Now) is { } lockout
+            ? Verdict.Deny(Outcome.LockedOut) with { AttemptsLeft = 0, RetryAfter = lockout.Until - turn.Now }
             : null;
 
-    /// <summary>Tells the replay cache what was claimed; after the commit, and not waited for.</summary>
-    public void Remember(Answer? answer, CheckedOtp? otp, Institution institution)
-    {
-        if (answer is { Repeated: false, Verdict.TimeStep: { } step } && otp is not null)
-        {
-            replays.Remember(otp.Credential, step, AcceptanceWindow.Lifetime(otp.Credential, institution));
-        }
-    }
+    private static Verdict Accept(KeyedCredential credential, TimeStep step, int attemptsLeft) =>
+        Verdict.Accepted with { CredentialRef = credential.Id, TimeStep = step, AttemptsLeft = attemptsLeft };
 
-    private TimeStep? Match(Credential credential, AcceptanceWindow window, Otp otp)
+    /// <param name="used">
+    /// The highest used step, which says when the credential first shows an OTP that is not used: between the submitted one and it are OTPs
+    /// that would be refused as well.
+    /// </param>
+    private static Verdict AlreadyUsed(KeyedCredential credential, TimeStep used, int attemptsLeft, DateTimeOffset now)
     {
-        using var key = wrapping.Unwrap(credential);
-        return TotpMatcher.Match(key.Buffer, credential.Algorithm, otp, window.First, window.Last);
+        var next = used.Plus(1 - credential.DriftSteps).Start(credential.PeriodSeconds) - now;
+        return Verdict.Deny(Outcome.AlreadyUsed) with
+        {
+            CredentialRef = credential.Id,
+            AttemptsLeft = attemptsLeft,
+            RetryAfter = next > TimeSpan.Zero ? next : null,
+        };
     }
 }
 
@@ -140,5 +124,12 @@ internal sealed class OtpChecker(KeyWrapping wrapping, IReplayCache replays, Tim
 /// <param name="Credential">The credential as it was read.</param>
 /// <param name="FitsCredential">False where the number of digits is not the credential's.</param>
 /// <param name="Step">The step it belongs to, or null.</param>
-/// <param name="KnownUsed">The replay cache says that the step is used.</param>
-internal sealed record CheckedOtp(Credential Credential, bool FitsCredential, TimeStep? Step, bool KnownUsed);
+/// <param name="Lifetime">How long an OTP of the step could still be submitted within the window.</param>
+internal sealed record CheckedOtp(KeyedCredential Credential, bool FitsCredential, TimeStep? Step, TimeSpan Lifetime)
+{
+    /// <summary>The highest step that the replay cache knows to be used; null where it does not know.</summary>
+    public TimeStep? KnownUsed { get; set; }
+
+    /// <summary>The replay cache refuses it.</summary>
+    public bool IsKnownUsed => KnownUsed >= Step;
+}

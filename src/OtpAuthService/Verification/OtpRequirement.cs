@@ -1,9 +1,10 @@
 using OtpAuthService.Bindings;
+using OtpAuthService.Institutions;
 
 namespace OtpAuthService.Verification;
 
 /// <summary>GetRequirement: whether a login needs an OTP. Reads only.</summary>
-internal sealed class OtpRequirement(BindingDirectory bindings, TimeProvider time)
+internal sealed class OtpRequirement(BindingDirectory bindings, InstitutionDirectory institutions, TimeProvider time)
 {
     public async Task<(Requirement Requirement, TimeSpan? RetryAfter)> FindAsync(
         ContractorRef contractor, Channel channel, CancellationToken cancellation)
@@ -13,14 +14,15 @@ internal sealed class OtpRequirement(BindingDirectory bindings, TimeProvider tim
             return (Requirement.Exempt, null);
         }
 
-        var current = await bindings.FindAsync(contractor, cancellation);
-        if (current.Binding is not { State: BindingState.Active })
+        await institutions.FindAsync(contractor.Institution, cancellation);
+        var (binding, budget) = await bindings.FindStateAsync(contractor, cancellation);
+        if (binding is not { State: BindingState.Active })
         {
             return (Requirement.NotRegistered, null);
         }
 
         var now = time.GetUtcNow();
-        return current.Budget?.LockoutAt(now) is { } lockout
+        return budget?.LockoutAt(now) is { } lockout
             ? (Requirement.Blocked, lockout.Until - now)
             : (Requirement.Required, null);
     }

@@ -9,34 +9,45 @@ internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker,
     /// <param name="otp">Null only for a caller that is answered without one.</param>
     public Task<Answer> VerifyAsync(Submission submission, ContractorRef contractor, Otp? otp, CancellationToken cancellation) =>
         otp is { } submitted
-            ? OnCurrent.ReadAsync(() => VerifyOnceAsync(submission, contractor, submitted, cancellation))
-            : ledger.DecideAsync(
-                submission, _ => Task.FromResult<Verdict?>(new Verdict(Outcome.Bypassed, Decision.Allow)), cancellation)!;
+            ? OnCurrent.ReadAsync(reading => VerifyOnceAsync(submission, contractor, submitted, reading, cancellation))
+            : BypassAsync(submission, cancellation);
 
-    private async Task<Answer?> VerifyOnceAsync(Submission submission, ContractorRef contractor, Otp otp, CancellationToken cancellation)
+    private async Task<Answer?> VerifyOnceAsync(
+        Submission submission, ContractorRef contractor, Otp otp, Reading reading, CancellationToken cancellation)
     {
-        var (institution, binding, budget) = await bindings.FindAsync(contractor, cancellation);
-        switch (binding?.State)
+        var current = await bindings.FindAsync(contractor, reading, cancellation);
+        switch (current.Binding?.State)
         {
             case null:
                 return await WithoutAsync(Outcome.NotRegistered);
             case BindingState.Suspended:
                 return await WithoutAsync(Outcome.Suspended);
             case BindingState.Active:
-                var check = await checker.CheckAsync(binding.Credential, institution, budget, otp);
-                var answer = await ledger.DecideAsync(
-                    submission, scope => OtpChecker.SettleAsync(scope, contractor, binding, check), cancellation);
-                checker.Remember(answer, check, institution);
-                return answer;
+                var binding = current.Binding.Value;
+                var check = checker.Check(current.Credential!, current.Institution, otp);
+                return await ledger.DecideAsync(
+                    new PendingDecision(submission, turn => new(OtpChecker.Settle(turn, binding, check)), cancellation)
+                    {
+                        Otp = check,
+                        Proposal = OtpChecker.Propose(check, binding),
+                    });
             default:
-                throw new InvalidOperationException($"Binding state {binding.State} is not known.");
+                throw new InvalidOperationException($"Binding state {current.Binding?.State} is not known.");
         }
 
         Task<Answer?> WithoutAsync(Outcome outcome)
         {
-            var verdict = new Verdict(outcome, institution.DecideWithoutCredential(outcome, submission.Purpose));
+            var verdict = new Verdict(outcome, current.Institution.DecideWithoutCredential(outcome, submission.Purpose));
             return ledger.DecideAsync(
-                submission, async scope => await scope.IsCurrentAsync(contractor, binding) ? verdict : null, cancellation);
+                new PendingDecision(submission, turn => new(turn.IsCurrent(current.Binding) ? verdict : null), cancellation));
         }
+    }
+
+    private async Task<Answer> BypassAsync(Submission submission, CancellationToken cancellation)
+    {
+        var verdict = new Verdict(Outcome.Bypassed, Decision.Allow);
+        var answer = await ledger.DecideAsync(
+            new PendingDecision(submission, _ => new(verdict), cancellation) { Proposal = new Proposal(verdict) });
+        return answer!;
     }
 }

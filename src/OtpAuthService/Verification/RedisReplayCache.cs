@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-using System.Text;
 using OtpAuthService.Credentials;
 using OtpAuthService.Telemetry;
 using Polly;
@@ -9,33 +7,39 @@ using StackExchange.Redis;
 namespace OtpAuthService.Verification;
 
 /// <summary>
-/// The replay cache shared by all replicas. Key <c>otp:{digest}:used</c>, value the highest used time step. The digest is keyed, so that
-/// Redis holds no credential id (promise P7); its braces are the hash tag that keeps whatever is added for a credential in one slot of a
-/// Cluster.
+/// The replay cache shared by all replicas. Key <c>otp:{deployment:credential row}:used</c>, value the highest used time step. It holds no
+/// credential id (promise P7); the first part comes from the KEK, so that two services on one Redis do not take each other's rows for
+/// theirs; the braces are the hash tag that keeps whatever is added for a credential in one slot of a Cluster.
 /// </summary>
 internal sealed class RedisReplayCache : IReplayCache
 {
-    /// <summary>A slow Redis may cost a call this much before it is answered without Redis.</summary>
+    /// <summary>A slow Redis may cost a batch this much before it is decided without Redis.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(20);
 
-    /// <summary>Raises the value and never lowers it: replicas' notices may arrive in any order.</summary>
+    /// <summary>
+    /// Raises each value and never lowers it: replicas' notices may arrive in any order. KEYS are credentials; ARGV holds for each its step
+    /// and, in milliseconds, how long an OTP of that step can still be submitted: from when it is first the last of the window until it
+    /// was the first of it, and one period more for replicas whose clocks differ (<see cref="AcceptanceWindow.Lifetime"/>).
+    /// </summary>
     private const string RaiseScript =
         """
-        local known = redis.call('GET', KEYS[1])
-        if not known or tonumber(known) < tonumber(ARGV[1]) then
-            redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+        for i, key in ipairs(KEYS) do
+            local known = redis.call('GET', key)
+            if not known or tonumber(known) < tonumber(ARGV[2 * i - 1]) then
+                redis.call('SET', key, ARGV[2 * i - 1], 'PX', ARGV[2 * i])
+            end
         end
         """;
 
     private readonly IConnectionMultiplexer redis;
-    private readonly byte[] digestKey;
+    private readonly string deployment;
     private readonly ResiliencePipeline pipeline;
     private readonly CircuitBreakerStateProvider breaker = new();
 
     public RedisReplayCache(IConnectionMultiplexer redis, Kek kek, ILogger<RedisReplayCache> log)
     {
         this.redis = redis;
-        digestKey = kek.Derive("otpauth.v1 replay cache key");
+        deployment = Convert.ToHexStringLower(kek.Derive("otpauth.v1 replay cache key").AsSpan(0, 8));
         pipeline = new ResiliencePipelineBuilder()
             .AddCircuitBreaker(new CircuitBreakerStrategyOptions
             {
@@ -59,23 +63,26 @@ internal sealed class RedisReplayCache : IReplayCache
             .Build();
     }
 
+    /// <summary>Several masters; asked again and again, for the first connection may come late.</summary>
+    private bool IsCluster => redis.GetServers().Any(server => server is { IsConnected: true, ServerType: ServerType.Cluster });
+
     public bool IsDegraded => !redis.IsConnected || breaker.CircuitState != CircuitState.Closed;
 
-    public async ValueTask<bool> IsUsedAsync(Credential credential, TimeStep step)
+    public async ValueTask AskAsync(IReadOnlyList<CheckedOtp> otps)
     {
         try
         {
-            var known = await pipeline.ExecuteAsync(
-                async _ => await redis.GetDatabase().StringGetAsync(Key(credential)).WaitAsync(Patience, CancellationToken.None));
-            return known.TryParse(out long used) && used >= step.Value;
+            await pipeline.ExecuteAsync(
+                static async (call, _) => await Task.WhenAll(call.Cache.BySlot(call.Otps).Select(call.Cache.AskSlotAsync)).WaitAsync(Patience, CancellationToken.None),
+                (Cache: this, Otps: otps));
         }
         catch (Exception unknown) when (IsExpected(unknown))
         {
-            return false;
+            // Without Redis the database decides alone.
         }
     }
 
-    public void Remember(Credential credential, TimeStep step, TimeSpan lifetime)
+    public void Remember(IReadOnlyList<CheckedOtp> claimed)
     {
         if (breaker.CircuitState == CircuitState.Open)
         {
@@ -85,8 +92,11 @@ internal sealed class RedisReplayCache : IReplayCache
 
         try
         {
-            _ = redis.GetDatabase().ScriptEvaluateAsync(
-                RaiseScript, [Key(credential)], [step.Value, (long)lifetime.TotalMilliseconds], CommandFlags.FireAndForget);
+            foreach (var slot in BySlot(claimed))
+            {
+                var values = slot.SelectMany(otp => new RedisValue[] { otp.Step!.Value.Value, (long)otp.Lifetime.TotalMilliseconds }).ToArray();
+                _ = redis.GetDatabase().ScriptEvaluateAsync(RaiseScript, Keys(slot), values, CommandFlags.FireAndForget);
+            }
         }
         catch (Exception lost) when (IsExpected(lost))
         {
@@ -94,13 +104,20 @@ internal sealed class RedisReplayCache : IReplayCache
         }
     }
 
-    private RedisKey Key(Credential credential)
+    /// <summary>One command for all, but in a Cluster, where a command takes the keys of one slot only, one for each.</summary>
+    private IEnumerable<IReadOnlyList<CheckedOtp>> BySlot(IReadOnlyList<CheckedOtp> otps) =>
+        IsCluster ? otps.GroupBy(otp => otp.Credential.Id, (_, same) => same.ToList()) : [otps];
+
+    private async Task AskSlotAsync(IReadOnlyList<CheckedOtp> otps)
     {
-        Span<byte> digest = stackalloc byte[HMACSHA256.HashSizeInBytes];
-        HMACSHA256.HashData(digestKey, Encoding.ASCII.GetBytes(credential.CredentialId.Value), digest);
-        return $"otp:{{{Convert.ToHexStringLower(digest[..16])}}}:used";
+        var known = await redis.GetDatabase().StringGetAsync(Keys(otps));
+        for (var i = 0; i < known.Length; i++)
+        {
+            otps[i].KnownUsed = known[i].TryParse(out long step) ? new TimeStep(step) : null;
+        }
     }
 
+    private RedisKey[] Keys(IReadOnlyList<CheckedOtp> otps) => [.. otps.Select(otp => (RedisKey)$"otp:{{{deployment}:{otp.Credential.Id}}}:used")];
 
     private static bool IsExpected(Exception error) => error is RedisException or TimeoutException or BrokenCircuitException or ObjectDisposedException;
 }

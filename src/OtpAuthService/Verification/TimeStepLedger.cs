@@ -1,60 +1,39 @@
-using Microsoft.EntityFrameworkCore;
-using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
 using OtpAuthService.Submissions;
 
 namespace OtpAuthService.Verification;
 
-/// <summary>The one authority over time steps: one conditional UPDATE per claim (promise P1).</summary>
+/// <summary>The one authority over time steps (promise P1), where a decision is made in a contractor's turn.</summary>
 internal static class TimeStepLedger
 {
     /// <summary>
-    /// Claims <paramref name="step"/> of a credential for a contractor whose turn the scope holds. Everything that a claim rests on
-    /// stands in the one WHERE; what it refuses is explained afterwards, and the explanation never changes the refusal.
+    /// Claims <paramref name="step"/> of a credential that the turn holds. It is written with a condition on all that it rests on
+    /// (step, epoch, status: the row's concurrency tokens), so that also without the turn's lock no step would be taken twice.
     /// </summary>
-    /// <param name="binding">The active binding that the OTP was matched for; null where none is needed yet (Register).</param>
-    public static async Task<Claim> ClaimAsync(
-        DecisionScope scope, ContractorRef contractor, Credential credential, TimeStep step, long? binding)
+    /// <param name="turn">Holds the credential's row.</param>
+    /// <param name="read">The credential as the OTP was matched against it.</param>
+    /// <param name="step">The matched step.</param>
+    /// <param name="knownUsed">The highest step that the replay cache knows to be used: later than the database's where that has lost commits.</param>
+    public static Claim Claim(Turn turn, KeyedCredential read, TimeStep step, TimeStep? knownUsed)
     {
-        var (db, now, stop) = scope;
-        var claimed = await db.Credentials
-            .Where(c => c.Id == credential.Id
-                && c.LastTimeStep < step
-                && c.Epoch == credential.Epoch
-                && c.Status == CredentialStatus.Active
-                && (c.ValidFrom == null || c.ValidFrom <= now)
-                && (c.ValidUntil == null || c.ValidUntil > now)
-                && (binding == null || db.Bindings.Any(b => b.Id == binding && b.State == BindingState.Active))
-                && db.Contractors.Any(k => k.InstitutionId == contractor.Institution
-                    && k.ContractorId == contractor.Contractor
-                    && k.ConsecutiveFailures < Contractor.HardLimit
-                    && (k.LockedUntil == null || k.LockedUntil <= now)))
-            .ExecuteUpdateAsync(set => set.SetProperty(c => c.LastTimeStep, step), stop);
-        return claimed == 1 ? Claim.Granted : await ExplainAsync(scope, credential, step, binding);
-    }
-
-    /// <summary>The highest claimed step of a credential; <see cref="TimeStep.None"/> where there is none.</summary>
-    public static Task<TimeStep> FindLastAsync(DecisionScope scope, Credential credential) =>
-        scope.Db.Credentials.Where(c => c.Id == credential.Id).Select(c => c.LastTimeStep).SingleAsync(scope.Stop);
-
-    private static async Task<Claim> ExplainAsync(DecisionScope scope, Credential credential, TimeStep step, long? binding)
-    {
-        var (db, now, stop) = scope;
-        var current = await db.Credentials.AsNoTracking().SingleAsync(c => c.Id == credential.Id, stop);
-        if (current.Epoch != credential.Epoch
-            || (binding is not null && !await db.Bindings.AnyAsync(b => b.Id == binding && b.State == BindingState.Active, stop)))
+        var credential = turn.CurrentOf(read);
+        if (!read.IsCurrent(credential))
         {
-            return Claim.OutOfDate;
+            return Verification.Claim.OutOfDate;
         }
 
-        if (current.Status != CredentialStatus.Active || current.ValidFrom > now || current.ValidUntil <= now)
+        if (!credential.IsUsableAt(turn.Now))
         {
-            return Claim.Unusable;
+            return Verification.Claim.Unusable;
         }
 
-        return current.LastTimeStep >= step
-            ? Claim.AlreadyUsed
-            : throw new InvalidOperationException("A claim was refused for a reason that its explanation does not know.");
+        if (credential.LastTimeStep >= step || knownUsed >= step)
+        {
+            return Verification.Claim.AlreadyUsed;
+        }
+
+        credential.Claim(step);
+        return Verification.Claim.Granted;
     }
 }
 

@@ -20,8 +20,7 @@ internal static class StoreContents
         await db.Credentials.CountAsync(stop),
         await db.Bindings.CountAsync(stop),
         await db.Contractors.CountAsync(stop),
-        await db.Contractors.SumAsync(c => c.ConsecutiveFailures, stop),
-        await db.Contractors.SumAsync(c => c.Revision, stop)));
+        await db.Contractors.SumAsync(c => c.ConsecutiveFailures, stop)));
 
     /// <summary>The audit records of one contractor, the oldest first.</summary>
     public static Task<List<AuditRecord>> AuditAsync(this OtpService service, string contractor) => service.ReadAsync((db, stop) =>
@@ -61,4 +60,4 @@ internal static class StoreContents
 }
 
 /// <summary>Counts of rows, and the sums that a decision raises.</summary>
-internal sealed record DecisionTraces(int AuditRecords, int Answers, int Credentials, int Bindings, int Contractors, int Failures, long Turns);
+internal sealed record DecisionTraces(int AuditRecords, int Answers, int Credentials, int Bindings, int Contractors, int Failures);

@@ -95,10 +95,10 @@ public class StaleReadingTests(StoreKind kind)
     private async Task<Matched> MatchAsync(string contractor, string digits)
     {
         var who = new ContractorRef(InstitutionId.Parse("demo"), ContractorId.Parse(contractor));
-        var (institution, binding, budget) = await service.Services.GetRequiredService<BindingDirectory>().FindAsync(who, CancellationToken.None);
+        var (institution, binding, credential) =
+            await service.Services.GetRequiredService<BindingDirectory>().FindAsync(who, Reading.Anew, CancellationToken.None);
         Assert.That(Otp.TryParse(digits, out var otp), Is.True);
-        var check = await service.Services.GetRequiredService<OtpChecker>().CheckAsync(binding!.Credential, institution, budget, otp);
-        return new Matched(who, binding, check!);
+        return new Matched(who, binding!.Value, service.Services.GetRequiredService<OtpChecker>().Check(credential!, institution, otp));
     }
 
     private Task<Answer?> ClaimAsync(Matched matched)
@@ -106,10 +106,12 @@ public class StaleReadingTests(StoreKind kind)
         var caller = new Caller("test", CallerRoles.Frontend, new[] { matched.Contractor.Institution }.ToFrozenSet());
         var submission = new Submission(caller, Calls.NewRequestId(), "Verify", matched.Contractor.Institution, [], matched.Contractor.Contractor);
         return service.Services.GetRequiredService<DecisionLedger>().DecideAsync(
-            submission,
-            scope => OtpChecker.SettleAsync(scope, matched.Contractor, matched.Binding, matched.Otp),
-            CancellationToken.None);
+            new PendingDecision(submission, turn => new(OtpChecker.Settle(turn, matched.Binding, matched.Otp)), CancellationToken.None)
+            {
+                Otp = matched.Otp,
+                Proposal = OtpChecker.Propose(matched.Otp, matched.Binding),
+            });
     }
 
-    private sealed record Matched(ContractorRef Contractor, Binding Binding, CheckedOtp Otp);
+    private sealed record Matched(ContractorRef Contractor, BindingReading Binding, CheckedOtp Otp);
 }

@@ -34,7 +34,8 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .IsRequired()
                         .HasMaxLength(128)
                         .HasColumnType("character varying(128)")
-                        .HasColumnName("caller_id");
+                        .HasColumnName("caller_id")
+                        .UseCollation("C");
 
                     b.Property<short>("Channel")
                         .HasColumnType("smallint")
@@ -43,7 +44,8 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                     b.Property<string>("ContractorId")
                         .HasMaxLength(64)
                         .HasColumnType("character varying(64)")
-                        .HasColumnName("contractor_id");
+                        .HasColumnName("contractor_id")
+                        .UseCollation("C");
 
                     b.Property<long?>("CredentialRef")
                         .HasColumnType("bigint")
@@ -61,7 +63,8 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .IsRequired()
                         .HasMaxLength(32)
                         .HasColumnType("character varying(32)")
-                        .HasColumnName("institution_id");
+                        .HasColumnName("institution_id")
+                        .UseCollation("C");
 
                     b.Property<short>("Outcome")
                         .HasColumnType("smallint")
@@ -75,13 +78,15 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .IsRequired()
                         .HasMaxLength(64)
                         .HasColumnType("character varying(64)")
-                        .HasColumnName("request_id");
+                        .HasColumnName("request_id")
+                        .UseCollation("C");
 
                     b.Property<string>("Rpc")
                         .IsRequired()
                         .HasMaxLength(32)
                         .HasColumnType("character varying(32)")
-                        .HasColumnName("rpc");
+                        .HasColumnName("rpc")
+                        .UseCollation("C");
 
                     b.Property<long?>("TimeStep")
                         .HasColumnType("bigint")
@@ -109,7 +114,8 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .IsRequired()
                         .HasMaxLength(64)
                         .HasColumnType("character varying(64)")
-                        .HasColumnName("contractor_id");
+                        .HasColumnName("contractor_id")
+                        .UseCollation("C");
 
                     b.Property<long>("CredentialRef")
                         .HasColumnType("bigint")
@@ -123,7 +129,8 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .IsRequired()
                         .HasMaxLength(32)
                         .HasColumnType("character varying(32)")
-                        .HasColumnName("institution_id");
+                        .HasColumnName("institution_id")
+                        .UseCollation("C");
 
                     b.Property<long>("RegisteredAt")
                         .HasColumnType("bigint")
@@ -160,12 +167,14 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                     b.Property<string>("InstitutionId")
                         .HasMaxLength(32)
                         .HasColumnType("character varying(32)")
-                        .HasColumnName("institution_id");
+                        .HasColumnName("institution_id")
+                        .UseCollation("C");
 
                     b.Property<string>("ContractorId")
                         .HasMaxLength(64)
                         .HasColumnType("character varying(64)")
-                        .HasColumnName("contractor_id");
+                        .HasColumnName("contractor_id")
+                        .UseCollation("C");
 
                     b.Property<int>("ConsecutiveFailures")
                         .HasColumnType("integer")
@@ -174,10 +183,6 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                     b.Property<long?>("LockedUntil")
                         .HasColumnType("bigint")
                         .HasColumnName("locked_until");
-
-                    b.Property<long>("Revision")
-                        .HasColumnType("bigint")
-                        .HasColumnName("revision");
 
                     b.HasKey("InstitutionId", "ContractorId")
                         .HasName("pk_contractors");
@@ -206,7 +211,8 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .IsRequired()
                         .HasMaxLength(40)
                         .HasColumnType("character varying(40)")
-                        .HasColumnName("credential_id");
+                        .HasColumnName("credential_id")
+                        .UseCollation("C");
 
                     b.Property<int>("Digits")
                         .HasColumnType("integer")
@@ -217,6 +223,7 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnName("drift_steps");
 
                     b.Property<long>("Epoch")
+                        .IsConcurrencyToken()
                         .HasColumnType("bigint")
                         .HasColumnName("epoch");
 
@@ -225,6 +232,7 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnName("key_version");
 
                     b.Property<long>("LastTimeStep")
+                        .IsConcurrencyToken()
                         .HasColumnType("bigint")
                         .HasColumnName("last_time_step");
 
@@ -233,6 +241,7 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnName("period_seconds");
 
                     b.Property<short>("Status")
+                        .IsConcurrencyToken()
                         .HasColumnType("smallint")
                         .HasColumnName("status");
 
@@ -240,7 +249,8 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .IsRequired()
                         .HasMaxLength(64)
                         .HasColumnType("character varying(64)")
-                        .HasColumnName("supplier");
+                        .HasColumnName("supplier")
+                        .UseCollation("C");
 
                     b.Property<long?>("ValidFrom")
                         .HasColumnType("bigint")
@@ -275,7 +285,8 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                     b.Property<string>("Id")
                         .HasMaxLength(32)
                         .HasColumnType("character varying(32)")
-                        .HasColumnName("id");
+                        .HasColumnName("id")
+                        .UseCollation("C");
 
                     b.Property<long>("CreatedAt")
                         .HasColumnType("bigint")
@@ -285,7 +296,8 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .IsRequired()
                         .HasMaxLength(64)
                         .HasColumnType("character varying(64)")
-                        .HasColumnName("display_name");
+                        .HasColumnName("display_name")
+                        .UseCollation("C");
 
                     b.Property<int>("LookAheadSteps")
                         .HasColumnType("integer")
@@ -318,12 +330,14 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                     b.Property<string>("CallerId")
                         .HasMaxLength(128)
                         .HasColumnType("character varying(128)")
-                        .HasColumnName("caller_id");
+                        .HasColumnName("caller_id")
+                        .UseCollation("C");
 
                     b.Property<string>("RequestId")
                         .HasMaxLength(64)
                         .HasColumnType("character varying(64)")
-                        .HasColumnName("request_id");
+                        .HasColumnName("request_id")
+                        .UseCollation("C");
 
                     b.Property<int?>("AttemptsLeft")
                         .HasColumnType("integer")

@@ -166,10 +166,6 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("INTEGER")
                         .HasColumnName("locked_until");
 
-                    b.Property<long>("Revision")
-                        .HasColumnType("INTEGER")
-                        .HasColumnName("revision");
-
                     b.HasKey("InstitutionId", "ContractorId")
                         .HasName("pk_contractors");
 
@@ -206,6 +202,7 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnName("drift_steps");
 
                     b.Property<long>("Epoch")
+                        .IsConcurrencyToken()
                         .HasColumnType("INTEGER")
                         .HasColumnName("epoch");
 
@@ -214,6 +211,7 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnName("key_version");
 
                     b.Property<long>("LastTimeStep")
+                        .IsConcurrencyToken()
                         .HasColumnType("INTEGER")
                         .HasColumnName("last_time_step");
 
@@ -222,6 +220,7 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnName("period_seconds");
 
                     b.Property<short>("Status")
+                        .IsConcurrencyToken()
                         .HasColumnType("INTEGER")
                         .HasColumnName("status");
 

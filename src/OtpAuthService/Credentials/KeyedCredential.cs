@@ -1,0 +1,16 @@
+namespace OtpAuthService.Credentials;
+
+/// <summary>A credential as it was read, with its key in the clear: all that a match needs, and what tells whether the reading is still right.</summary>
+/// <param name="Id">Its row.</param>
+/// <param name="Epoch">Its epoch when it was read.</param>
+/// <param name="Key">Its key.</param>
+/// <param name="Algorithm">Of the HMAC.</param>
+/// <param name="Digits">6 or 8.</param>
+/// <param name="PeriodSeconds">Seconds a time step lasts.</param>
+/// <param name="DriftSteps">Learned clock offset in time steps.</param>
+internal sealed record KeyedCredential(
+    long Id, long Epoch, CredentialKey Key, Algorithm Algorithm, int Digits, int PeriodSeconds, int DriftSteps)
+{
+    /// <summary>Whether a match against this reading is one against the credential as it is now.</summary>
+    public bool IsCurrent(Credential now) => now.Id == Id && now.Epoch == Epoch && now.DriftSteps == DriftSteps;
+}

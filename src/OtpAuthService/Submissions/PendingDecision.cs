@@ -1,0 +1,54 @@
+using System.Diagnostics;
+using OtpAuthService.Bindings;
+using OtpAuthService.Verification;
+
+namespace OtpAuthService.Submissions;
+
+/// <summary>A submission on its way to its answer.</summary>
+/// <param name="Submission">What was submitted.</param>
+/// <param name="Decide">
+/// The act: decides in the contractor's turn. Null where what it was told beforehand is out of date. It may be run again, so it must have
+/// no effect outside the turn, and an <see cref="InvalidRequestException"/> comes before any change.
+/// </param>
+/// <param name="Cancellation">The caller no longer waits. Heeded until the submission's batch begins, and not after.</param>
+internal sealed record PendingDecision(Submission Submission, Func<Turn, ValueTask<Verdict?>> Decide, CancellationToken Cancellation)
+{
+    // Not run inline: the batch must not wait for what a caller does with its answer.
+    private readonly TaskCompletionSource<Answer?> answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>The OTP that it is about, as it was matched; null where there is none.</summary>
+    public CheckedOtp? Otp { get; init; }
+
+    /// <summary>The verdict to be expected from what is known beforehand; the database confirms it, or the act decides. Null where nothing can be expected.</summary>
+    public Proposal? Proposal { get; set; }
+
+    /// <summary>The row of the credential that the act looks at.</summary>
+    public long? CredentialRef => Otp?.Credential.Id;
+
+    /// <summary>Whether the act asks who else has the credential.</summary>
+    public bool Binds { get; init; }
+
+    /// <summary>When it began to wait, as <see cref="Stopwatch"/> tells time.</summary>
+    public long Since { get; } = Stopwatch.GetTimestamp();
+
+    /// <summary>Whose turn it takes; null for acts on credentials alone.</summary>
+    public ContractorRef? Contractor => Submission.Contractor is { } id ? new ContractorRef(Submission.Institution, id) : null;
+
+    /// <summary>Completes with the answer, after its commit; with null where the act's reading was out of date.</summary>
+    public Task<Answer?> Answer => answer.Task;
+
+    /// <summary>Whether it was decided and has claimed the time step of its OTP.</summary>
+    public bool Claimed => answer.Task is { IsCompletedSuccessfully: true, Result: { Repeated: false, Verdict.TimeStep: not null } } && Otp is not null;
+
+    public void Complete(Answer? decided) => answer.TrySetResult(decided);
+
+    public void Fail(Exception reason) => answer.TrySetException(reason);
+}
+
+/// <summary>
+/// A verdict that is right provided that nothing has changed: the statement that writes it says whether so. It never decides by itself.
+/// </summary>
+/// <param name="Verdict">The verdict; its time step, where it has one, is claimed by the same statement.</param>
+/// <param name="Binding">The active binding it rests on; null where it rests on none.</param>
+/// <param name="Epoch">The credential's epoch it rests on.</param>
+internal sealed record Proposal(Verdict Verdict, long? Binding = null, long Epoch = 0);
