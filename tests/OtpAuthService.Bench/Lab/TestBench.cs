@@ -1,3 +1,4 @@
+using Npgsql;
 using OtpAuthService.Bench.Measuring;
 using OtpAuthService.Bench.Populations;
 using OtpAuthService.Bench.Reporting;
@@ -28,7 +29,6 @@ internal sealed class TestBench : IAsyncDisposable
     private readonly Plan plan;
     private readonly ProgressLine progress;
     private Publication published = null!;
-    private KeyWrapping wrapping = null!;
 
     private TestBench(Plan plan, ProgressLine progress)
     {
@@ -42,8 +42,6 @@ internal sealed class TestBench : IAsyncDisposable
 
     /// <summary>Products with the credentials they hold: each is to have seen them once.</summary>
     public List<(Scenario Scenario, Population Population)> Products { get; } = [];
-
-    private string KekFile => Path.Combine(folder, "kek");
 
     public static async Task<TestBench> SetUpAsync(Plan plan, int credentials, ProgressLine progress)
     {
@@ -60,8 +58,8 @@ internal sealed class TestBench : IAsyncDisposable
         }
     }
 
-    /// <summary>What the servers wrote, for a run that failed.</summary>
-    public string Output() => string.Join('\n', servers.Select(server => server.Output).Where(output => output.Length > 0));
+    /// <summary>What the servers wrote last, for a run that failed.</summary>
+    public string Output() => string.Join('\n', servers.SelectMany(server => server.Output.Split('\n').TakeLast(6)));
 
     public async ValueTask DisposeAsync()
     {
@@ -77,8 +75,6 @@ internal sealed class TestBench : IAsyncDisposable
     private async Task StartAsync(int credentials)
     {
         progress.Show("publishing the service, starting PostgreSQL and Redis");
-        Kek.Create(KekFile);
-        wrapping = new KeyWrapping(Kek.Read(KekFile));
         var publishing = Publication.MakeAsync(Path.Combine(folder, "published"));
         Stores = await Stores.StartAsync();
         published = await publishing;
@@ -98,7 +94,14 @@ internal sealed class TestBench : IAsyncDisposable
         var rows = await Stores.Postgres.CreateDatabaseAsync();
         await RivalTables.LoadRowsAsync(rows, credentials);
         var singleUpdate = await StartRivalAsync(RivalKind.SingleUpdate, rows);
-        scenarios.Add(new Scenario("single_update", "one UPDATE per call", singleUpdate, WriteMethod, new RowCalls(credentials), plan.InFlight));
+        scenarios.Add(new Scenario("single_update", "one UPDATE per call", singleUpdate, WriteMethod, new RowCalls(credentials, Resets.Nothing), plan.InFlight));
+
+        var batchedDatabase = await Stores.Postgres.CreateDatabaseAsync();
+        var batched = await StartRivalAsync(RivalKind.BatchedWrite, batchedDatabase);
+        await ProductTables.LoadAsync(batchedDatabase, new Population(credentials), MakeKek(batchedDatabase).Wrapping);
+        scenarios.Add(new Scenario(
+            "batched_write", "batched write", batched, WriteMethod,
+            new RowCalls(credentials, () => ProductTables.EmptyLogsAsync(batchedDatabase)), plan.InFlight));
 
         var naiveDatabase = await Stores.Postgres.CreateDatabaseAsync();
         var naive = await StartRivalAsync(RivalKind.Naive, naiveDatabase);
@@ -106,7 +109,9 @@ internal sealed class TestBench : IAsyncDisposable
         await RivalTables.LoadNaiveAsync(naiveDatabase, naivePopulation);
         scenarios.Add(new Scenario(
             "naive", "naive: Otp.NET + EF Core", naive, VerifyMethod,
-            new VerifyCalls(naivePopulation, mixed: false, MostRivalVerifies, Stores.FlushRedisAsync), plan.InFlight));
+            new VerifyCalls(
+                naivePopulation, mixed: false, MostRivalVerifies,
+                new Resets(() => RivalTables.EmptyNaiveLogAsync(naiveDatabase), Stores.FlushRedisAsync)), plan.InFlight));
 
         var identityDatabase = await Stores.Postgres.CreateDatabaseAsync();
         var identity = await StartRivalAsync(RivalKind.Identity, identityDatabase);
@@ -114,7 +119,7 @@ internal sealed class TestBench : IAsyncDisposable
         await RivalTables.LoadIdentityAsync(identityDatabase, identityPopulation);
         scenarios.Add(new Scenario(
             "identity", "ASP.NET Core Identity", identity, VerifyMethod,
-            new VerifyCalls(identityPopulation, mixed: false, MostRivalVerifies, () => Task.CompletedTask), plan.InFlight));
+            new VerifyCalls(identityPopulation, mixed: false, MostRivalVerifies, new Resets(Resets.Nothing, Resets.Nothing)), plan.InFlight));
     }
 
     /// <summary>The product with the number of credentials that the comparison is made with.</summary>
@@ -122,8 +127,8 @@ internal sealed class TestBench : IAsyncDisposable
     {
         progress.Show($"loading {credentials:N0} credentials into the service");
         var (server, population, database) = await StartProductAsync(credentials, Certificates.Make(folder));
-        var right = new VerifyCalls(population, mixed: false, MostVerifies, () => ResetAsync(database));
-        var mix = new VerifyCalls(population, mixed: true, MostVerifies, () => ResetAsync(database));
+        var right = new VerifyCalls(population, mixed: false, MostVerifies, ResetsOf(database));
+        var mix = new VerifyCalls(population, mixed: true, MostVerifies, ResetsOf(database));
         var verify = new Scenario("verify", "Verify", server, VerifyMethod, right, plan.InFlight);
         Products.Add((verify, population));
         scenarios.AddRange(
@@ -139,7 +144,7 @@ internal sealed class TestBench : IAsyncDisposable
     {
         progress.Show($"loading {credentials:N0} credentials into another instance of the service");
         var (server, population, database) = await StartProductAsync(credentials);
-        var calls = new VerifyCalls(population, mixed: false, MostVerifies, () => ResetAsync(database));
+        var calls = new VerifyCalls(population, mixed: false, MostVerifies, ResetsOf(database));
         var scenario = new Scenario(key, title, server, VerifyMethod, calls, [128]) { InBursts = true };
         Products.Add((scenario, population));
         scenarios.Add(scenario);
@@ -149,7 +154,9 @@ internal sealed class TestBench : IAsyncDisposable
         int credentials, Certificates? certificates = null)
     {
         var database = await Stores.Postgres.CreateDatabaseAsync();
-        var server = await MeasuredServer.StartProductAsync(published, database, Stores.Redis.ConnectionString, KekFile, certificates);
+        // Each instance is a service of its own, though all use one Redis: what they keep there is told apart by the KEK.
+        var (kekFile, wrapping) = MakeKek(database);
+        var server = await MeasuredServer.StartProductAsync(published, database, Stores.Redis.ConnectionString, kekFile, certificates);
         servers.Add(server);
         var population = new Population(credentials);
         await ProductTables.LoadAsync(database, population, wrapping);
@@ -163,9 +170,18 @@ internal sealed class TestBench : IAsyncDisposable
         return server;
     }
 
-    private async Task ResetAsync(string database)
+    private (string File, KeyWrapping Wrapping) MakeKek(string database)
     {
-        await ProductTables.ResetAsync(database);
-        await Stores.FlushRedisAsync();
+        var file = Path.Combine(folder, $"{new NpgsqlConnectionStringBuilder(database).Database}.kek");
+        Kek.Create(file);
+        return (file, new KeyWrapping(Kek.Read(file)));
     }
+
+    private Resets ResetsOf(string database) => new(
+        () => ProductTables.EmptyLogsAsync(database),
+        async () =>
+        {
+            await ProductTables.ForgetUseAsync(database);
+            await Stores.FlushRedisAsync();
+        });
 }

@@ -24,7 +24,7 @@ internal static class ProductTables
         """;
 
     private const string CopyContractors =
-        "COPY contractors (institution_id, contractor_id, consecutive_failures, revision) FROM STDIN (FORMAT BINARY)";
+        "COPY contractors (institution_id, contractor_id, consecutive_failures) FROM STDIN (FORMAT BINARY)";
 
     private const string CopyBindings =
         "COPY bindings (id, institution_id, contractor_id, credential_ref, state, registered_at) FROM STDIN (FORMAT BINARY)";
@@ -52,15 +52,14 @@ internal static class ProductTables
     /// Nothing was accepted or counted yet. The trigger that refuses to lower a time step (promise P1) has to be switched off for it:
     /// outside a benchmark this would let used OTPs in again.
     /// </summary>
-    public static async Task ResetAsync(string connectionString)
+    public static async Task ForgetUseAsync(string connectionString)
     {
         await using var source = NpgsqlDataSource.Create(connectionString);
         await using (var forget = source.CreateCommand(
             """
             SET session_replication_role = replica;
             UPDATE credentials SET last_time_step = -1 WHERE last_time_step <> -1;
-            UPDATE contractors SET consecutive_failures = 0, locked_until = NULL WHERE consecutive_failures <> 0;
-            TRUNCATE answers, audit_records
+            UPDATE contractors SET consecutive_failures = 0, locked_until = NULL WHERE consecutive_failures <> 0
             """))
         {
             await forget.ExecuteNonQueryAsync();
@@ -68,6 +67,9 @@ internal static class ProductTables
 
         await TableCare.VacuumAsync(source, "credentials", "contractors");
     }
+
+    /// <summary>What grows with every call: each measurement finds it empty.</summary>
+    public static Task EmptyLogsAsync(string connectionString) => TableCare.TruncateAsync(connectionString, "answers, audit_records");
 
     private static void CopyCredentials(NpgsqlDataSource source, Population population, KeyWrapping wrapping)
     {
@@ -116,7 +118,6 @@ internal static class ProductTables
         rows.Write(Population.Institution, NpgsqlDbType.Varchar);
         rows.Write(Population.ContractorId(index), NpgsqlDbType.Varchar);
         rows.Write(0, NpgsqlDbType.Integer);
-        rows.Write(0L, NpgsqlDbType.Bigint);
     }
 
     private static void WriteBinding(NpgsqlBinaryImporter rows, int index)

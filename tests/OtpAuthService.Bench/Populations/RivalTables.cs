@@ -49,6 +49,8 @@ internal static class RivalTables
         await TableCare.VacuumAsync(source, "\"Credentials\"", "\"Bindings\"");
     }
 
+    public static Task EmptyNaiveLogAsync(string connectionString) => TableCare.TruncateAsync(connectionString, "\"AuditRecords\"");
+
     public static async Task LoadIdentityAsync(string connectionString, Population population)
     {
         await using var source = NpgsqlDataSource.Create(connectionString);

@@ -46,6 +46,9 @@ internal static class RivalHost
             case RivalKind.SingleUpdate:
                 SingleUpdate.Add(services, settings);
                 break;
+            case RivalKind.BatchedWrite:
+                BatchedWrite.Add(services, settings);
+                break;
             case RivalKind.Naive:
                 Naive.Add(services, settings);
                 break;
@@ -66,6 +69,10 @@ internal static class RivalHost
                 break;
             case RivalKind.SingleUpdate:
                 app.MapGrpcService<SingleUpdate>();
+                break;
+            case RivalKind.BatchedWrite:
+                await BatchedWrite.CreateTablesAsync(app.Services);
+                app.MapGrpcService<BatchedWrite>();
                 break;
             case RivalKind.Naive:
                 await Naive.CreateTablesAsync(app.Services);
@@ -89,6 +96,9 @@ internal enum RivalKind
 
     /// <summary>One durable UPDATE per call.</summary>
     SingleUpdate,
+
+    /// <summary>The product's own shared commits with nothing in front: the durable ceiling.</summary>
+    BatchedWrite,
 
     /// <summary>What a C# team would write first.</summary>
     Naive,

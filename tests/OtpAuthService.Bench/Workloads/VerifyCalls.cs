@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using OtpAuthService.Bench.Populations;
 using OtpAuthService.V1;
 
@@ -11,18 +10,13 @@ namespace OtpAuthService.Bench.Workloads;
 /// <param name="population">Who calls.</param>
 /// <param name="mixed">Whether wrong and replayed OTPs are among the calls.</param>
 /// <param name="mostPerSecond">No server of this kind answers more.</param>
-/// <param name="reset">Has the stores forget what was accepted and counted.</param>
-internal sealed class VerifyCalls(Population population, bool mixed, int mostPerSecond, Func<Task> reset) : IWorkload
+/// <param name="stores">What the server's stores are to forget.</param>
+internal sealed class VerifyCalls(Population population, bool mixed, int mostPerSecond, Resets stores) : IWorkload
 {
     /// <summary>Between the preparation and the first call, and between the machine's clock and a moment of ours.</summary>
     private static readonly TimeSpan Margin = TimeSpan.FromSeconds(2);
 
     private static ReadOnlySpan<byte> Institution => "bench"u8;
-
-    /// <summary>Request ids are fresh in every run: a random part, and a count.</summary>
-    private static readonly ulong RequestIdStart = BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong)));
-
-    private static long requestIds;
 
     private Planned[] planned = [];
     private int next = -1;
@@ -32,11 +26,12 @@ internal sealed class VerifyCalls(Population population, bool mixed, int mostPer
 
     public async Task PrepareAsync(TimeSpan duration)
     {
+        await stores.EmptyLogsAsync();
         var (first, last) = Steps(duration);
         var wanted = (long)(mostPerSecond * duration.TotalSeconds);
         if (population.CountRight(first, last) < wanted || (mixed && population.CountWrong() < wanted / 10))
         {
-            await reset();
+            await stores.ForgetUseAsync();
             population.Forget();
             (first, last) = Steps(duration);
         }
@@ -144,11 +139,8 @@ internal sealed class VerifyCalls(Population population, bool mixed, int mostPer
 
     private static int Write(Span<byte> message, Planned call)
     {
-        const int RequestIdLength = 32;
         var rest = message;
-        var requestId = WireFormat.BeginText(ref rest, VerifyRequest.RequestIdFieldNumber, RequestIdLength);
-        WireFormat.WriteHex(requestId[..16], RequestIdStart);
-        WireFormat.WriteHex(requestId[16..], (ulong)Interlocked.Increment(ref requestIds));
+        RequestIds.WriteNext(WireFormat.BeginText(ref rest, VerifyRequest.RequestIdFieldNumber, RequestIds.Length));
         Institution.CopyTo(WireFormat.BeginText(ref rest, VerifyRequest.InstitutionIdFieldNumber, Institution.Length));
         Population.WriteContractorId(
             WireFormat.BeginText(ref rest, VerifyRequest.ContractorIdFieldNumber, Population.ContractorIdLength), call.Contractor);

@@ -43,15 +43,6 @@ internal static class WireFormat
         }
     }
 
-    public static void WriteHex(Span<byte> target, ulong value)
-    {
-        for (var i = target.Length - 1; i >= 0; i--)
-        {
-            target[i] = "0123456789abcdef"u8[(int)(value & 15)];
-            value >>= 4;
-        }
-    }
-
     /// <summary>Takes the next field; a length-delimited one is skipped and has the value 0.</summary>
     public static (int Field, ulong Value) TakeField(ref ReadOnlySpan<byte> message)
     {
