@@ -32,25 +32,32 @@ internal static class LoadCommand
         {
             Quick, Credentials, Json,
         };
-        command.SetAction((parsed, _) => RunAsync(
-            parsed.GetValue(Quick) ? Plan.Quick : Plan.Full, parsed.GetValue(Credentials), parsed.GetValue(Json)));
+        command.SetAction((parsed, cancellation) => RunAsync(
+            parsed.GetValue(Quick) ? Plan.Quick : Plan.Full, parsed.GetValue(Credentials), parsed.GetValue(Json), cancellation));
         return command;
     }
 
-    private static async Task<int> RunAsync(Plan plan, int credentials, FileInfo? json)
+    private static async Task<int> RunAsync(Plan plan, int credentials, FileInfo? json, CancellationToken cancellation)
     {
         var progress = new ProgressLine();
-        await using var bench = await TestBench.SetUpAsync(plan, credentials, progress);
+        await using var bench = new TestBench(plan, progress);
         try
         {
-            await WarmUp.RunAsync(bench, plan, progress);
+            await bench.SetUpAsync(credentials, cancellation);
+            await WarmUp.RunAsync(bench, plan, progress, cancellation);
             var meter = new Meter(bench.Stores.Postgres, bench.Stores.Redis, plan);
-            var measurements = await new Rounds(meter, plan, progress).RunAsync(bench.Scenarios);
+            var measurements = await new Rounds(meter, plan, progress).RunAsync(bench.Scenarios, cancellation);
             progress.End();
             var report = await Report.MakeAsync(plan, credentials, measurements, bench, progress.Elapsed);
             report.Print();
             report.Write(json);
             return 0;
+        }
+        catch (OperationCanceledException)
+        {
+            progress.End();
+            await Console.Error.WriteLineAsync("Cancelled: nothing is written.");
+            return 1;
         }
         catch (LoadFailedException failed)
         {

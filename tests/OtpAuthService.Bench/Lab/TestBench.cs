@@ -9,7 +9,7 @@ using OtpAuthService.Credentials;
 namespace OtpAuthService.Bench.Lab;
 
 /// <summary>Everything a run measures, started and loaded: stores, servers, credentials, and the scenarios on them.</summary>
-internal sealed class TestBench : IAsyncDisposable
+internal sealed class TestBench(Plan plan, ProgressLine progress) : IAsyncDisposable
 {
     public const int Small = 10_000;
     public const int Large = 1_000_000;
@@ -26,15 +26,7 @@ internal sealed class TestBench : IAsyncDisposable
     private readonly string folder = Directory.CreateTempSubdirectory("otpauth-bench-").FullName;
     private readonly List<MeasuredServer> servers = [];
     private readonly List<Scenario> scenarios = [];
-    private readonly Plan plan;
-    private readonly ProgressLine progress;
     private Publication published = null!;
-
-    private TestBench(Plan plan, ProgressLine progress)
-    {
-        this.plan = plan;
-        this.progress = progress;
-    }
 
     public Stores Stores { get; private set; } = null!;
 
@@ -43,18 +35,24 @@ internal sealed class TestBench : IAsyncDisposable
     /// <summary>Products with the credentials they hold: each is to have seen them once.</summary>
     public List<(Scenario Scenario, Population Population)> Products { get; } = [];
 
-    public static async Task<TestBench> SetUpAsync(Plan plan, int credentials, ProgressLine progress)
+    public async Task SetUpAsync(int credentials, CancellationToken cancellation)
     {
-        var bench = new TestBench(plan, progress);
-        try
+        progress.Show("publishing the service, starting PostgreSQL and Redis");
+        var publishing = Publication.MakeAsync(Path.Combine(folder, "published"));
+        Stores = await Stores.StartAsync();
+        published = await publishing;
+
+        Func<Task>[] steps =
+        [
+            () => AddRivalsAsync(credentials),
+            () => AddProductAsync(credentials),
+            () => AddSizeAsync("verify_10k", $"Verify, {Small:N0} credentials", Small),
+            () => AddSizeAsync("verify_1m", $"Verify, {Large:N0} credentials", Large),
+        ];
+        foreach (var step in steps)
         {
-            await bench.StartAsync(credentials);
-            return bench;
-        }
-        catch
-        {
-            await bench.DisposeAsync();
-            throw;
+            cancellation.ThrowIfCancellationRequested();
+            await step();
         }
     }
 
@@ -70,19 +68,6 @@ internal sealed class TestBench : IAsyncDisposable
         }
 
         Directory.Delete(folder, recursive: true);
-    }
-
-    private async Task StartAsync(int credentials)
-    {
-        progress.Show("publishing the service, starting PostgreSQL and Redis");
-        var publishing = Publication.MakeAsync(Path.Combine(folder, "published"));
-        Stores = await Stores.StartAsync();
-        published = await publishing;
-
-        await AddRivalsAsync(credentials);
-        await AddProductAsync(credentials);
-        await AddSizeAsync("verify_10k", $"Verify, {Small:N0} credentials", Small);
-        await AddSizeAsync("verify_1m", $"Verify, {Large:N0} credentials", Large);
     }
 
     private async Task AddRivalsAsync(int credentials)

@@ -12,25 +12,27 @@ internal static class WarmUp
     private static readonly int[] First = [1, 8, 32];
 
     /// <summary>Enough OTPs for the fastest measurement, even where a slow server has not seen all of them.</summary>
-    private const int FewestInRotation = 50_000;
+    private const int FewestInRotation = 20_000;
 
     /// <summary>One preparation of OTPs; short against the time that they are right.</summary>
     private static readonly TimeSpan Stretch = TimeSpan.FromSeconds(3);
 
-    public static async Task RunAsync(TestBench bench, Plan plan, ProgressLine progress)
+    public static async Task RunAsync(TestBench bench, Plan plan, ProgressLine progress, CancellationToken cancellation)
     {
         foreach (var (scenario, population) in bench.Products)
         {
             var seen = 0L;
-            var end = progress.Elapsed + plan.FirstSight;
             foreach (var inFlight in First)
             {
+                cancellation.ThrowIfCancellationRequested();
                 progress.Show($"warming up: {scenario.Title}, {inFlight} in flight");
-                seen += await CallAsync(scenario, inFlight, plan.WarmUp / 2);
+                seen += await CallAsync(scenario, inFlight, plan.WarmUp / 3);
             }
 
+            var end = progress.Elapsed + plan.FirstSight;
             while (seen < population.RightCount && progress.Elapsed < end)
             {
+                cancellation.ThrowIfCancellationRequested();
                 progress.Show($"warming up: {scenario.Title}, {seen:N0} credentials seen");
                 seen += await CallAsync(scenario, InFlight, Stretch);
             }
@@ -40,8 +42,10 @@ internal static class WarmUp
         }
 
         // The rivals, and every way to call the product.
-        foreach (var scenario in bench.Scenarios.Where(s => !s.InBursts && s.Before is null))
+        var products = bench.Products.Select(product => product.Scenario).ToList();
+        foreach (var scenario in bench.Scenarios.Where(s => !s.InBursts && s.Before is null && !products.Contains(s)))
         {
+            cancellation.ThrowIfCancellationRequested();
             progress.Show($"warming up: {scenario.Title}");
             await CallAsync(scenario, Math.Min(InFlight, scenario.InFlight.Max()), plan.WarmUp);
         }

@@ -49,7 +49,7 @@ internal sealed record Plan
         InFlight = [1, 32, 128],
         SideInFlight = [128],
         Counted = TimeSpan.FromSeconds(1),
-        WarmUp = TimeSpan.FromSeconds(2),
+        WarmUp = TimeSpan.FromSeconds(1.5),
         FirstSight = TimeSpan.FromSeconds(6),
     };
 }

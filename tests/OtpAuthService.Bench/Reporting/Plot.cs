@@ -12,23 +12,25 @@ internal static class Plot
     private const int PanelHeight = 330;
     private const int Top = 60;
 
-    /// <summary>Okabe and Ito's colours, which colour-blind readers can tell apart; the marks differ as well.</summary>
+    /// <summary>Okabe and Ito's colours, which colour-blind readers can tell apart; the marks, as SVG paths, differ as well.</summary>
     private static readonly (string Key, string Colour, string Mark)[] Lines =
     [
-        ("noop", "#000000", "○"),
-        ("batched_write", "#0072B2", "□"),
-        ("verify", "#D55E00", "●"),
-        ("verify_mix", "#E69F00", "▲"),
-        ("verify_mtls", "#CC79A7", "▼"),
-        ("single_update", "#56B4E9", "◇"),
-        ("identity", "#009E73", "+"),
-        ("naive", "#666666", "×"),
+        ("noop", "#000000", "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0Z"),
+        ("batched_write", "#0072B2", "M-4.5,-4.5h9v9h-9Z"),
+        ("verify", "#D55E00", "M0,-7L2,-2L7,0L2,2L0,7L-2,2L-7,0L-2,-2Z"),
+        ("verify_mix", "#E69F00", "M0,-6L5.5,4.5H-5.5Z"),
+        ("verify_mtls", "#CC79A7", "M0,6L5.5,-4.5H-5.5Z"),
+        ("single_update", "#56B4E9", "M0,-6L6,0L0,6L-6,0Z"),
+        ("identity", "#009E73", "M-5,0H5M0,-5V5"),
+        ("naive", "#666666", "M-4,-4L4,4M-4,4L4,-4"),
     ];
+
+    private const int LegendColumns = 3;
 
     public static string Of(Measurements measured, string subtitle)
     {
-        var legendRows = (Lines.Length + 3) / 4;
-        var height = Top + PanelHeight + 70 + (legendRows * 22);
+        var legendRows = (Lines.Length + LegendColumns - 1) / LegendColumns;
+        var height = Top + PanelHeight + 65 + (legendRows * 22);
         var svg = new StringBuilder();
         svg.Append(CultureInfo.InvariantCulture, $"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {Width} {height}" width="{Width}" height="{height}" font-family="sans-serif" font-size="13">""").Append('\n');
         svg.Append(CultureInfo.InvariantCulture, $"""<rect width="{Width}" height="{height}" fill="#fff"/>""").Append('\n');
@@ -78,14 +80,14 @@ internal static class Plot
             .Where(line => line.Title is not null).ToList();
         for (var i = 0; i < present.Count; i++)
         {
-            var (x, y) = (75 + (i % 3 * 330), top + (i / 3 * 22));
+            var (x, y) = (75 + (i % LegendColumns * 330), top + (i / LegendColumns * 22));
             AddMark(svg, x, y, present[i].Colour, present[i].Mark);
             svg.Append(CultureInfo.InvariantCulture, $"""<text x="{x + 14}" y="{y + 4}">{present[i].Title}</text>""").Append('\n');
         }
     }
 
     private static void AddMark(StringBuilder svg, double x, double y, string colour, string mark) =>
-        svg.Append(CultureInfo.InvariantCulture, $"""<text x="{x:0.#}" y="{y + 5:0.#}" text-anchor="middle" font-size="16" fill="{colour}">{mark}</text>""").Append('\n');
+        svg.Append(CultureInfo.InvariantCulture, $"""<path transform="translate({x:0.#},{y:0.#})" d="{mark}" fill="#fff" stroke="{colour}" stroke-width="2"/>""").Append('\n');
 
     private static double Share(double value, double from, double to) => to > from ? (value - from) / (to - from) : 0.5;
 }

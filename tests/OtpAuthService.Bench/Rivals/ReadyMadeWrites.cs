@@ -69,7 +69,7 @@ internal sealed class ReadyMadeWrites
         try
         {
             var now = time.GetUtcNow();
-            var confirmed = await store.WriteAsync((connection, stop) => ProposalStatement.WriteAsync(connection, batch, now, stop), CancellationToken.None);
+            var confirmed = await store.WriteDirectlyAsync((connection, stop) => ProposalStatement.WriteAsync(connection, batch, now, stop), CancellationToken.None);
             confirmed.ForEach(pending => pending.Complete(new Answer(pending.Proposal!.Verdict, now, Repeated: false)));
             batch.ForEach(pending => pending.Complete(null));
         }
