@@ -19,16 +19,16 @@ internal sealed class BindingDirectory(
         }
 
         var newest = await newestBindings.FindAsync(contractor);
-        if (newest is not { State: BindingState.Active })
+        if (newest is not { Reading: { State: BindingState.Active } binding })
         {
             keys.Forget(contractor);
             return new CurrentBinding(institution, newest?.Reading, null);
         }
 
-        var credential = wrapping.Open(newest.Credential);
+        var credential = wrapping.Open(newest.Value.Credential);
         // Under the institution's own string: a million entries would otherwise keep a million copies of it.
-        keys.Keep(contractor with { Institution = institution.Id }, new BoundKey(newest.Id, credential));
-        return new CurrentBinding(institution, newest.Reading, credential);
+        keys.Keep(contractor with { Institution = institution.Id }, new BoundKey(binding.Id, credential));
+        return new CurrentBinding(institution, binding, credential);
     }
 
     /// <summary>The contractor's newest binding and guess budget as they are; the budget is null before the first act that draws on it.</summary>
@@ -51,7 +51,7 @@ internal sealed class BindingDirectory(
         InstitutionId institution, CredentialId credential, CancellationToken cancellation)
     {
         var policy = await institutions.FindAsync(institution, cancellation);
-        return (policy, await FindCredentialAsync(credential, cancellation) is { } found ? wrapping.Open(found) : null);
+        return (policy, await FindCredentialAsync(credential, cancellation) is { } found ? wrapping.Open(WrappedCredential.Of(found)) : null);
     }
 
     /// <summary>All bindings of a contractor, the newest first.</summary>

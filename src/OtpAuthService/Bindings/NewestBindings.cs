@@ -1,4 +1,6 @@
 using Microsoft.EntityFrameworkCore;
+using Npgsql;
+using OtpAuthService.Credentials;
 using OtpAuthService.Storage;
 using OtpAuthService.Submissions;
 
@@ -13,19 +15,32 @@ internal sealed class NewestBindings
     private const int MaxWaiting = 4096;
     private const int MaxBatch = 256;
 
+    /// <summary>The same as <see cref="Query"/>, without EF Core, whose translation would cost more than all the rest of a Verify.</summary>
+    private const string Sql =
+        """
+        SELECT i.n, b.id, b.state, c.id, c.epoch, c.credential_id, c.wrapped_key, c.key_version, c.algorithm, c.digits, c.period_seconds,
+            c.drift_steps
+        FROM unnest($1, $2) WITH ORDINALITY AS i (institution_id, contractor_id, n)
+        CROSS JOIN LATERAL (
+            SELECT * FROM bindings WHERE institution_id = i.institution_id AND contractor_id = i.contractor_id ORDER BY id DESC LIMIT 1) AS b
+        JOIN credentials AS c ON c.id = b.credential_ref
+        """;
+
     private readonly OtpStore store;
+    private readonly bool readsDirectly;
     private readonly MicroBatch<Question> queue;
 
-    public NewestBindings(OtpStore store)
+    public NewestBindings(OtpStore store, StoreSet stores)
     {
         this.store = store;
+        readsDirectly = stores.IsPostgres;
         queue = new MicroBatch<Question>(MaxWaiting, MaxBatch, AnswerAsync);
     }
 
     /// <returns>Null where the contractor never registered.</returns>
-    public Task<Binding?> FindAsync(ContractorRef contractor)
+    public Task<NewestBinding?> FindAsync(ContractorRef contractor)
     {
-        var question = new Question(contractor, new TaskCompletionSource<Binding?>(TaskCreationOptions.RunContinuationsAsynchronously));
+        var question = new Question(contractor, new TaskCompletionSource<NewestBinding?>(TaskCreationOptions.RunContinuationsAsynchronously));
         return queue.TryAdd(question) ? question.Answer.Task : throw new QueueFullException();
     }
 
@@ -45,11 +60,10 @@ internal sealed class NewestBindings
         try
         {
             var who = questions.Select(q => q.Contractor).Distinct().ToList();
-            var found = await store.ReadAsync(
-                (db, stop) => Query(db, who).AsNoTracking().Include(b => b.Credential)
-                    .ToDictionaryAsync(b => new ContractorRef(b.InstitutionId, b.ContractorId), stop),
-                CancellationToken.None);
-            questions.ForEach(q => q.Answer.SetResult(found.GetValueOrDefault(q.Contractor)));
+            var found = readsDirectly
+                ? await store.ReadDirectlyAsync((connection, stop) => ReadAsync(connection, who, stop), CancellationToken.None)
+                : await store.ReadAsync((db, stop) => ReadAsync(db, who, stop), CancellationToken.None);
+            questions.ForEach(q => q.Answer.SetResult(found.TryGetValue(q.Contractor, out var newest) ? newest : null));
         }
         catch (Exception failure)
         {
@@ -57,5 +71,41 @@ internal sealed class NewestBindings
         }
     }
 
-    private readonly record struct Question(ContractorRef Contractor, TaskCompletionSource<Binding?> Answer);
+    private static Task<Dictionary<ContractorRef, NewestBinding>> ReadAsync(OtpDbContext db, List<ContractorRef> who, CancellationToken stop) =>
+        Query(db, who).AsNoTracking().Include(b => b.Credential).ToDictionaryAsync(
+            b => new ContractorRef(b.InstitutionId, b.ContractorId), b => new NewestBinding(b.Reading, WrappedCredential.Of(b.Credential)), stop);
+
+    private static async Task<Dictionary<ContractorRef, NewestBinding>> ReadAsync(
+        NpgsqlConnection connection, List<ContractorRef> who, CancellationToken stop)
+    {
+        await using var command = new NpgsqlCommand(Sql, connection);
+        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. who.Select(w => w.Institution.Value)] });
+        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. who.Select(w => w.Contractor.Value)] });
+        await using var rows = await command.ExecuteReaderAsync(stop);
+        var found = new Dictionary<ContractorRef, NewestBinding>(who.Count);
+        while (await rows.ReadAsync(stop))
+        {
+            found.Add(who[(int)rows.GetInt64(0) - 1], Read(rows));
+        }
+
+        return found;
+    }
+
+    private static NewestBinding Read(NpgsqlDataReader row) => new(
+        new BindingReading(row.GetInt64(1), (BindingState)row.GetInt16(2)),
+        new WrappedCredential(
+            Id: row.GetInt64(3),
+            Epoch: row.GetInt64(4),
+            CredentialId: CredentialId.Parse(row.GetString(5)),
+            WrappedKey: row.GetFieldValue<byte[]>(6),
+            KeyVersion: row.GetInt32(7),
+            Algorithm: (Algorithm)row.GetInt16(8),
+            Digits: row.GetInt32(9),
+            PeriodSeconds: row.GetInt32(10),
+            DriftSteps: row.GetInt32(11)));
+
+    private readonly record struct Question(ContractorRef Contractor, TaskCompletionSource<NewestBinding?> Answer);
 }
+
+/// <summary>A contractor's newest binding, whatever its state, and its credential.</summary>
+internal readonly record struct NewestBinding(BindingReading Reading, WrappedCredential Credential);

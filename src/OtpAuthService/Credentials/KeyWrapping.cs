@@ -27,7 +27,9 @@ internal sealed class KeyWrapping(Kek kek)
     }
 
     /// <exception cref="CryptographicException">The key was not wrapped for this credential by this KEK, or was altered since.</exception>
-    public CredentialKey Unwrap(Credential credential)
+    public CredentialKey Unwrap(Credential credential) => Unwrap(WrappedCredential.Of(credential));
+
+    private CredentialKey Unwrap(in WrappedCredential credential)
     {
         if (credential.WrappedKey.Length <= NonceSize + TagSize)
         {
@@ -52,7 +54,7 @@ internal sealed class KeyWrapping(Kek kek)
 
     /// <summary>What a match needs of a credential.</summary>
     /// <inheritdoc cref="Unwrap" path="/exception"/>
-    public KeyedCredential Open(Credential credential) => new(
+    public KeyedCredential Open(in WrappedCredential credential) => new(
         credential.Id,
         credential.Epoch,
         Unwrap(credential),

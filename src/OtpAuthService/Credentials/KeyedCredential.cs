@@ -14,3 +14,27 @@ internal sealed record KeyedCredential(
     /// <summary>Whether a match against this reading is one against the credential as it is now.</summary>
     public bool IsCurrent(Credential now) => now.Id == Id && now.Epoch == Epoch && now.DriftSteps == DriftSteps;
 }
+
+/// <summary>A credential as it was read, with its key as it is stored: what <see cref="KeyWrapping.Open"/> makes a <see cref="KeyedCredential"/> of.</summary>
+internal readonly record struct WrappedCredential(
+    long Id,
+    long Epoch,
+    CredentialId CredentialId,
+    byte[] WrappedKey,
+    int KeyVersion,
+    Algorithm Algorithm,
+    int Digits,
+    int PeriodSeconds,
+    int DriftSteps)
+{
+    public static WrappedCredential Of(Credential credential) => new(
+        credential.Id,
+        credential.Epoch,
+        credential.CredentialId,
+        credential.WrappedKey,
+        credential.KeyVersion,
+        credential.Algorithm,
+        credential.Digits,
+        credential.PeriodSeconds,
+        credential.DriftSteps);
+}

@@ -67,10 +67,22 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
             within ?? Deadline,
             cancellation);
 
+    /// <summary>Reads with one statement, on a connection for statements that many submissions share.</summary>
+    public Task<T> ReadDirectlyAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> read, CancellationToken cancellation) =>
+        InTurnAsync(
+            readers,
+            async stop =>
+            {
+                await using var connection = await stores.OpenDirectAsync(stop);
+                return await read(connection, stop);
+            },
+            Deadline,
+            cancellation);
+
     /// <summary>
     /// Runs one statement that commits by itself, on a connection for statements that many submissions share. Not run again where it lost a race.
     /// </summary>
-    public Task<T> WriteAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> write, CancellationToken cancellation) =>
+    public Task<T> WriteDirectlyAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> write, CancellationToken cancellation) =>
         InTurnAsync(
             writers,
             async stop =>

@@ -1,5 +1,6 @@
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Diagnostics;
+using Microsoft.EntityFrameworkCore.Infrastructure;
 using System.Data.Common;
 using Npgsql;
 
@@ -56,7 +57,8 @@ internal sealed class StoreSet : IDisposable
     /// </summary>
     private static readonly string[] DirectSettings =
     [
-        "enable_seqscan=off", "enable_bitmapscan=off", "enable_hashjoin=off", "enable_mergejoin=off", "lock_timeout=50",
+        "enable_seqscan=off", "enable_bitmapscan=off", "enable_hashjoin=off", "enable_mergejoin=off",
+        "plan_cache_mode=force_generic_plan", "lock_timeout=50",
     ];
 
     public static StoreSet Postgres(string connectionString)
@@ -79,11 +81,11 @@ internal sealed class StoreSet : IDisposable
         // Two more for the probe and for migrations.
         settings.MaxPoolSize = Readers + Writers + 2;
         var source = Open(settings, SessionSettings);
-        settings.MaxPoolSize = Writers;
+        settings.MaxPoolSize = Readers + Writers;
         settings.AutoPrepareMinUsages = 1;
         var direct = Open(settings, [.. SessionSettings, .. DirectSettings]);
-        var options = new DbContextOptionsBuilder<PostgresOtpDbContext>().UsePostgres(source).Options;
-        return new StoreSet("PostgreSQL", Readers, Writers, () => new PostgresOtpDbContext(options), source, direct);
+        var contexts = new PooledDbContextFactory<PostgresOtpDbContext>(new DbContextOptionsBuilder<PostgresOtpDbContext>().UsePostgres(source).Options);
+        return new StoreSet("PostgreSQL", Readers, Writers, contexts.CreateDbContext, source, direct);
 
         // Where several hosts are named, only the one that takes writes is the system of record.
         NpgsqlDataSource Open(NpgsqlConnectionStringBuilder settings, string[] session)
@@ -95,11 +97,9 @@ internal sealed class StoreSet : IDisposable
 
     public static StoreSet Sqlite(string path)
     {
-        var options = new DbContextOptionsBuilder<SqliteOtpDbContext>()
-            .UseSqliteFile(path)
-            .AddInterceptors(new DurableCommits())
-            .Options;
-        return new StoreSet("SQLite", maxReaders: 8, maxWriters: 1, () => new SqliteOtpDbContext(options), postgres: null, direct: null);
+        var contexts = new PooledDbContextFactory<SqliteOtpDbContext>(
+            new DbContextOptionsBuilder<SqliteOtpDbContext>().UseSqliteFile(path).AddInterceptors(new DurableCommits()).Options);
+        return new StoreSet("SQLite", maxReaders: 8, maxWriters: 1, contexts.CreateDbContext, postgres: null, direct: null);
     }
 
     /// <summary>The database's own clock, null for SQLite, which has none but ours; and whether it takes writes.</summary>

@@ -123,7 +123,7 @@ internal sealed class DecisionLedger
 
         try
         {
-            var confirmed = await store.WriteAsync((connection, stop) => ProposalStatement.WriteAsync(connection, proposed, now, stop), CancellationToken.None);
+            var confirmed = await store.WriteDirectlyAsync((connection, stop) => ProposalStatement.WriteAsync(connection, proposed, now, stop), CancellationToken.None);
             foreach (var pending in confirmed)
             {
                 Complete(pending, new Answer(pending.Proposal!.Verdict, now, Repeated: false));

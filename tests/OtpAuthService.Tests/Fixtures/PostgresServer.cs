@@ -7,15 +7,18 @@ internal sealed class PostgresServer : IAsyncDisposable
 {
     private readonly string folder;
     private readonly int port;
+    private readonly string[] settings;
     private ChildProcess? server;
 
-    private PostgresServer(string folder, int port)
+    private PostgresServer(string folder, int port, string[] settings)
     {
         this.folder = folder;
         this.port = port;
+        this.settings = settings;
     }
 
-    public static async Task<PostgresServer> StartNewAsync()
+    /// <param name="settings">As <c>name=value</c>, over those that every server here has.</param>
+    public static async Task<PostgresServer> StartNewAsync(params string[] settings)
     {
         var folder = Directory.CreateTempSubdirectory("otpauth-pg-").FullName;
         if (Environment.IsPrivilegedProcess)
@@ -23,12 +26,15 @@ internal sealed class PostgresServer : IAsyncDisposable
             await ChildProcess.RunAsync("chown", ["postgres:postgres", folder]);
         }
 
-        var postgres = new PostgresServer(folder, Loopback.FreePort());
+        var postgres = new PostgresServer(folder, Loopback.FreePort(), settings);
         var (program, prefix) = Command("initdb");
         await ChildProcess.RunAsync(program, [.. prefix, "-D", postgres.Data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]);
         await postgres.StartAsync();
         return postgres;
     }
+
+    /// <summary>The postmaster: parent of every other process of the server.</summary>
+    public int ProcessId => server!.Id;
 
     private string Data => Path.Combine(folder, "data");
 
@@ -39,7 +45,7 @@ internal sealed class PostgresServer : IAsyncDisposable
             program,
             [
                 .. prefix, "-D", Data, "-p", $"{port}", "-k", folder, "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200",
-                "-c", "log_min_messages=fatal",
+                "-c", "log_min_messages=fatal", .. settings.SelectMany(setting => new[] { "-c", setting }),
             ]);
         await Eventually.IsTrueAsync(AnswersAsync, "PostgreSQL answers");
     }

@@ -15,6 +15,9 @@ internal sealed class RedisServer : IAsyncDisposable
         return redis;
     }
 
+    /// <summary>Null while it is not running.</summary>
+    public int? ProcessId => server?.Id;
+
     public string ConnectionString => $"127.0.0.1:{port}";
 
     public async Task StartAsync()

@@ -1,0 +1,104 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using OtpAuthService.Bench.Client;
+using OtpAuthService.Bench.Commands;
+using OtpAuthService.Bench.Rivals;
+using OtpAuthService.Tests.Fixtures;
+
+namespace OtpAuthService.Bench.Lab;
+
+/// <summary>A server in a process of its own, product or rival, with what can be read of it from outside.</summary>
+internal sealed partial class MeasuredServer : IDisposable
+{
+    private readonly ChildProcess process;
+    private readonly Uri metrics;
+    private readonly HttpClient http = new() { Timeout = TimeSpan.FromSeconds(10) };
+
+    private MeasuredServer(ChildProcess process, int grpcPort, int managementPort, Endpoint? tls)
+    {
+        this.process = process;
+        Plain = new Endpoint(new Uri($"http://127.0.0.1:{grpcPort}"));
+        Tls = tls;
+        metrics = new Uri($"http://127.0.0.1:{managementPort}/metrics");
+    }
+
+    public int ProcessId => process.Id;
+
+    public Endpoint Plain { get; }
+
+    public Endpoint? Tls { get; }
+
+    /// <summary>What it has written; said where a run fails.</summary>
+    public string Output => process.Output;
+
+    /// <summary>The published product on PostgreSQL and Redis.</summary>
+    public static async Task<MeasuredServer> StartProductAsync(
+        Publication published, string postgres, string redis, string kekFile, Certificates? certificates = null)
+    {
+        var (grpc, management, tls) = (Loopback.FreePort(), Loopback.FreePort(), Loopback.FreePort());
+        var settings = new Dictionary<string, string>
+        {
+            ["ConnectionStrings__Postgres"] = postgres,
+            ["ConnectionStrings__Redis"] = redis,
+            ["OtpAuth__KekFile"] = kekFile,
+            ["OtpAuth__MigrateOnStart"] = "true",
+            ["OtpAuth__LocalCaller__Enabled"] = "true",
+            ["OtpAuth__LocalCaller__Institutions__0"] = Populations.Population.Institution,
+            ["Kestrel__Endpoints__Grpc__Url"] = $"http://127.0.0.1:{grpc}",
+            ["Kestrel__Endpoints__Management__Url"] = $"http://127.0.0.1:{management}",
+        };
+        if (certificates is not null)
+        {
+            settings["SSL_CERT_FILE"] = certificates.AuthorityFile;
+            settings["Kestrel__Endpoints__GrpcTls__Url"] = $"https://127.0.0.1:{tls}";
+            settings["Kestrel__Endpoints__GrpcTls__Protocols"] = "Http2";
+            settings["Kestrel__Endpoints__GrpcTls__ClientCertificateMode"] = "RequireCertificate";
+            settings["Kestrel__Endpoints__GrpcTls__Certificate__Path"] = certificates.ServerFile;
+            settings["Kestrel__Endpoints__GrpcTls__Certificate__KeyPath"] = certificates.ServerKeyFile;
+        }
+
+        var process = ChildProcess.Start("dotnet", [published.Program], settings);
+        await StartedAsync(process, "Application started");
+        return new MeasuredServer(
+            process, grpc, management, certificates is null ? null : new Endpoint(new Uri($"https://127.0.0.1:{tls}"), certificates.Client));
+    }
+
+    /// <summary>A rival, from this assembly and with the product's runtime settings.</summary>
+    public static async Task<MeasuredServer> StartRivalAsync(Publication published, RivalKind rival, string postgres, string redis)
+    {
+        var settings = new RivalSettings(Loopback.FreePort(), Loopback.FreePort(), postgres, redis);
+        var process = ChildProcess.Start(
+            "dotnet",
+            ["exec", "--runtimeconfig", published.RuntimeConfig, typeof(MeasuredServer).Assembly.Location, .. ServeCommand.Arguments(rival, settings)]);
+        await StartedAsync(process, RivalHost.Ready);
+        return new MeasuredServer(process, settings.GrpcPort, settings.ManagementPort, tls: null);
+    }
+
+    /// <summary>Bytes allocated since the start, by the runtime's own counter.</summary>
+    public async Task<double> ReadAllocatedBytesAsync()
+    {
+        var text = await http.GetStringAsync(metrics);
+        return Allocated().Match(text) is { Success: true } match
+            ? double.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture)
+            : throw new InvalidOperationException("/metrics does not tell what was allocated.");
+    }
+
+    public void Dispose()
+    {
+        process.Dispose();
+        http.Dispose();
+    }
+
+    private static async Task StartedAsync(ChildProcess process, string sign)
+    {
+        await Eventually.IsTrueAsync(
+            () => Task.FromResult(process.HasExited || process.Output.Contains(sign, StringComparison.Ordinal)), "a server has started", 60);
+        if (process.HasExited)
+        {
+            throw new InvalidOperationException($"A server has not started:\n{process.Output}");
+        }
+    }
+
+    [GeneratedRegex(@"^dotnet_gc_heap_total_allocated_bytes_total(?:\{[^}]*\})? (\S+)", RegexOptions.Multiline)]
+    private static partial Regex Allocated();
+}

@@ -1,0 +1,172 @@
+using Npgsql;
+using OtpAuthService.Bench.Measuring;
+using OtpAuthService.Bench.Populations;
+using OtpAuthService.Bench.Reporting;
+using OtpAuthService.Bench.Rivals;
+using OtpAuthService.Bench.Workloads;
+using OtpAuthService.Credentials;
+
+namespace OtpAuthService.Bench.Lab;
+
+/// <summary>Everything a run measures, started and loaded: stores, servers, credentials, and the scenarios on them.</summary>
+internal sealed class TestBench(Plan plan, ProgressLine progress) : IAsyncDisposable
+{
+    public const int Small = 10_000;
+    public const int Large = 1_000_000;
+
+    /// <summary>More than any server here answers to Verify on the machines at hand: that many OTPs are made ready.</summary>
+    private const int MostVerifies = 40_000;
+
+    private const int MostRivalVerifies = 8_000;
+
+    private const string VerifyMethod = "/otpauth.v1.OtpAuth/Verify";
+    private const string NoOpMethod = "/otpauth.bench.Rival/NoOp";
+    private const string WriteMethod = "/otpauth.bench.Rival/Write";
+
+    private readonly string folder = Directory.CreateTempSubdirectory("otpauth-bench-").FullName;
+    private readonly List<MeasuredServer> servers = [];
+    private readonly List<Scenario> scenarios = [];
+    private Publication published = null!;
+
+    public Stores Stores { get; private set; } = null!;
+
+    public IReadOnlyList<Scenario> Scenarios => scenarios;
+
+    /// <summary>Products with the credentials they hold: each is to have seen them once.</summary>
+    public List<(Scenario Scenario, Population Population)> Products { get; } = [];
+
+    public async Task SetUpAsync(int credentials, CancellationToken cancellation)
+    {
+        progress.Show("publishing the service, starting PostgreSQL and Redis");
+        var publishing = Publication.MakeAsync(Path.Combine(folder, "published"));
+        Stores = await Stores.StartAsync();
+        published = await publishing;
+
+        Func<Task>[] steps =
+        [
+            () => AddRivalsAsync(credentials),
+            () => AddProductAsync(credentials),
+            () => AddSizeAsync("verify_10k", $"Verify, {Small:N0} credentials", Small),
+            () => AddSizeAsync("verify_1m", $"Verify, {Large:N0} credentials", Large),
+        ];
+        foreach (var step in steps)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            await step();
+        }
+    }
+
+    /// <summary>What the servers wrote last, for a run that failed.</summary>
+    public string Output() => string.Join('\n', servers.SelectMany(server => server.Output.Split('\n').TakeLast(6)));
+
+    public async ValueTask DisposeAsync()
+    {
+        servers.ForEach(server => server.Dispose());
+        if (Stores is { } stores)
+        {
+            await stores.DisposeAsync();
+        }
+
+        Directory.Delete(folder, recursive: true);
+    }
+
+    private async Task AddRivalsAsync(int credentials)
+    {
+        progress.Show($"starting the rivals, {credentials:N0} credentials each");
+        var noOp = await StartRivalAsync(RivalKind.NoOp, postgres: "");
+        scenarios.Add(new Scenario("noop", "no-op gRPC", noOp, NoOpMethod, new EmptyCalls(), plan.InFlight));
+
+        var rows = await Stores.Postgres.CreateDatabaseAsync();
+        await RivalTables.LoadRowsAsync(rows, credentials);
+        var singleUpdate = await StartRivalAsync(RivalKind.SingleUpdate, rows);
+        scenarios.Add(new Scenario("single_update", "one UPDATE per call", singleUpdate, WriteMethod, new RowCalls(credentials, Resets.Nothing), plan.InFlight));
+
+        var batchedDatabase = await Stores.Postgres.CreateDatabaseAsync();
+        var batched = await StartRivalAsync(RivalKind.BatchedWrite, batchedDatabase);
+        await ProductTables.LoadAsync(batchedDatabase, new Population(credentials), MakeKek(batchedDatabase).Wrapping);
+        scenarios.Add(new Scenario(
+            "batched_write", "batched write", batched, WriteMethod,
+            new RowCalls(credentials, () => ProductTables.EmptyLogsAsync(batchedDatabase)), plan.InFlight));
+
+        var naiveDatabase = await Stores.Postgres.CreateDatabaseAsync();
+        var naive = await StartRivalAsync(RivalKind.Naive, naiveDatabase);
+        var naivePopulation = new Population(credentials);
+        await RivalTables.LoadNaiveAsync(naiveDatabase, naivePopulation);
+        scenarios.Add(new Scenario(
+            "naive", "naive: Otp.NET + EF Core", naive, VerifyMethod,
+            new VerifyCalls(
+                naivePopulation, mixed: false, MostRivalVerifies,
+                new Resets(() => RivalTables.EmptyNaiveLogAsync(naiveDatabase), Stores.FlushRedisAsync)), plan.InFlight));
+
+        var identityDatabase = await Stores.Postgres.CreateDatabaseAsync();
+        var identity = await StartRivalAsync(RivalKind.Identity, identityDatabase);
+        var identityPopulation = new Population(credentials);
+        await RivalTables.LoadIdentityAsync(identityDatabase, identityPopulation);
+        scenarios.Add(new Scenario(
+            "identity", "ASP.NET Core Identity", identity, VerifyMethod,
+            new VerifyCalls(identityPopulation, mixed: false, MostRivalVerifies, new Resets(Resets.Nothing, Resets.Nothing)), plan.InFlight));
+    }
+
+    /// <summary>The product with the number of credentials that the comparison is made with.</summary>
+    private async Task AddProductAsync(int credentials)
+    {
+        progress.Show($"loading {credentials:N0} credentials into the service");
+        var (server, population, database) = await StartProductAsync(credentials, Certificates.Make(folder));
+        var right = new VerifyCalls(population, mixed: false, MostVerifies, ResetsOf(database));
+        var mix = new VerifyCalls(population, mixed: true, MostVerifies, ResetsOf(database));
+        var verify = new Scenario("verify", "Verify", server, VerifyMethod, right, plan.InFlight);
+        Products.Add((verify, population));
+        scenarios.AddRange(
+            verify,
+            verify with { Key = "verify_mix", Title = "Verify: 85 % right, 10 % wrong, 5 % replayed", Workload = mix, InFlight = plan.SideInFlight },
+            verify with { Key = "verify_mtls", Title = "Verify over mTLS", Endpoint = server.Tls!, InFlight = plan.SideInFlight },
+            verify with { Key = "verify_redis_gone", Title = "Verify, Redis gone", InFlight = [128], Before = Stores.StopRedisAsync, After = Stores.RestartRedisAsync },
+            verify with { Key = "verify_100k", Title = $"Verify, {credentials:N0} credentials", InFlight = [128], InBursts = true });
+    }
+
+    /// <summary>The product with another number of credentials: what does it cost that there are more?</summary>
+    private async Task AddSizeAsync(string key, string title, int credentials)
+    {
+        progress.Show($"loading {credentials:N0} credentials into another instance of the service");
+        var (server, population, database) = await StartProductAsync(credentials);
+        var calls = new VerifyCalls(population, mixed: false, MostVerifies, ResetsOf(database));
+        var scenario = new Scenario(key, title, server, VerifyMethod, calls, [128]) { InBursts = true };
+        Products.Add((scenario, population));
+        scenarios.Add(scenario);
+    }
+
+    private async Task<(MeasuredServer Server, Population Population, string Database)> StartProductAsync(
+        int credentials, Certificates? certificates = null)
+    {
+        var database = await Stores.Postgres.CreateDatabaseAsync();
+        // Each instance is a service of its own, though all use one Redis: what they keep there is told apart by the KEK.
+        var (kekFile, wrapping) = MakeKek(database);
+        var server = await MeasuredServer.StartProductAsync(published, database, Stores.Redis.ConnectionString, kekFile, certificates);
+        servers.Add(server);
+        var population = new Population(credentials);
+        await ProductTables.LoadAsync(database, population, wrapping);
+        return (server, population, database);
+    }
+
+    private async Task<MeasuredServer> StartRivalAsync(RivalKind rival, string postgres)
+    {
+        var server = await MeasuredServer.StartRivalAsync(published, rival, postgres, Stores.Redis.ConnectionString);
+        servers.Add(server);
+        return server;
+    }
+
+    private (string File, KeyWrapping Wrapping) MakeKek(string database)
+    {
+        var file = Path.Combine(folder, $"{new NpgsqlConnectionStringBuilder(database).Database}.kek");
+        Kek.Create(file);
+        return (file, new KeyWrapping(Kek.Read(file)));
+    }
+
+    private Resets ResetsOf(string database) => new(
+        () => ProductTables.EmptyLogsAsync(database),
+        async () =>
+        {
+            await ProductTables.ForgetUseAsync(database);
+            await Stores.FlushRedisAsync();
+        });
+}

@@ -1,0 +1,62 @@
+using OtpAuthService.Bench.Measuring;
+using OtpAuthService.Bench.Reporting;
+
+namespace OtpAuthService.Bench.Lab;
+
+/// <summary>Before anything is measured: the servers' code is compiled and optimised, and the product has seen each credential once.</summary>
+internal static class WarmUp
+{
+    private const int InFlight = 128;
+
+    /// <summary>A server that has compiled nothing yet gets little at first: the service answers within a second or not at all.</summary>
+    private static readonly int[] First = [1, 8, 32];
+
+    /// <summary>Enough OTPs for the fastest measurement, even where a slow server has not seen all of them.</summary>
+    private const int FewestInRotation = 20_000;
+
+    /// <summary>One preparation of OTPs; short against the time that they are right.</summary>
+    private static readonly TimeSpan Stretch = TimeSpan.FromSeconds(3);
+
+    public static async Task RunAsync(TestBench bench, Plan plan, ProgressLine progress, CancellationToken cancellation)
+    {
+        foreach (var (scenario, population) in bench.Products)
+        {
+            var seen = 0L;
+            foreach (var inFlight in First)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                progress.Show($"warming up: {scenario.Title}, {inFlight} in flight");
+                seen += await CallAsync(scenario, inFlight, plan.WarmUp / 3);
+            }
+
+            var end = progress.Elapsed + plan.FirstSight;
+            while (seen < population.RightCount && progress.Elapsed < end)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                progress.Show($"warming up: {scenario.Title}, {seen:N0} credentials seen");
+                seen += await CallAsync(scenario, InFlight, Stretch);
+            }
+
+            population.Seen = (int)Math.Min(seen, population.RightCount);
+            population.InRotation = Math.Max(population.Seen, Math.Min(FewestInRotation, population.RightCount));
+        }
+
+        // The rivals, and every way to call the product.
+        var products = bench.Products.Select(product => product.Scenario).ToList();
+        foreach (var scenario in bench.Scenarios.Where(s => !s.InBursts && s.Before is null && !products.Contains(s)))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            progress.Show($"warming up: {scenario.Title}");
+            await CallAsync(scenario, Math.Min(InFlight, scenario.InFlight.Max()), plan.WarmUp);
+        }
+    }
+
+    /// <returns>How many calls it made.</returns>
+    private static async Task<long> CallAsync(Scenario scenario, int inFlight, TimeSpan duration)
+    {
+        await scenario.Workload.PrepareAsync(duration);
+        var calls = LoadRun.WarmUp(scenario.Endpoint, scenario.Method, scenario.Workload, inFlight, duration);
+        scenario.Workload.Release();
+        return calls;
+    }
+}

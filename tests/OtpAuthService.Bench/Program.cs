@@ -1,0 +1,19 @@
+using System.CommandLine;
+using OtpAuthService.Bench.Commands;
+
+namespace OtpAuthService.Bench;
+
+/// <summary>Measures the service: whole calls under load, and the parts of a Verify by themselves.</summary>
+internal static class Program
+{
+    /// <summary>After Ctrl-C: for the measurement under way to end, and for the servers to be stopped.</summary>
+    private static readonly TimeSpan GoodbyeTime = TimeSpan.FromSeconds(60);
+
+    private static Task<int> Main(string[] args) =>
+        new RootCommand("Measures OtpAuthService beside its rivals, on this machine.")
+        {
+            LoadCommand.Create(),
+            MicroCommand.Create(),
+            ServeCommand.Create(),
+        }.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = GoodbyeTime });
+}

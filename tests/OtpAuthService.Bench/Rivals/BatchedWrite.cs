@@ -1,0 +1,34 @@
+using Grpc.Core;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
+using OtpAuthService.Bench.Populations;
+using OtpAuthService.Storage;
+
+namespace OtpAuthService.Bench.Rivals;
+
+/// <summary>
+/// The durable ceiling: the product's own statement and batches, on its own tables, with nothing in front. What a Verify reads, matches and
+/// asks Redis for comes on top of this.
+/// </summary>
+internal sealed class BatchedWrite(ReadyMadeWrites writes) : Rival.RivalBase
+{
+    public static void Add(IServiceCollection services, RivalSettings settings) => services
+        .AddSingleton(TimeProvider.System)
+        .AddSingleton(StoreSet.Postgres(settings.Postgres))
+        .AddSingleton<StoreAvailability>()
+        .AddSingleton<OtpStore>()
+        .AddSingleton<ReadyMadeWrites>();
+
+    public static async Task CreateTablesAsync(IServiceProvider services)
+    {
+        await using var db = services.GetRequiredService<StoreSet>().CreateContext();
+        await db.Database.MigrateAsync();
+        await db.Database.ExecuteSqlAsync(
+            $"INSERT INTO institutions (id, display_name, look_back_steps, look_ahead_steps, not_registered_login, suspended_login, policy_version, created_at) VALUES ({Population.Institution}, '', 1, 1, 1, 1, 1, 0)");
+        // The product's monitor would say so; there is none here.
+        services.GetRequiredService<StoreAvailability>().ReportWell();
+    }
+
+    public override async Task<WriteResponse> Write(WriteRequest request, ServerCallContext context) =>
+        new() { Written = await writes.WriteAsync(request.Id) };
+}

@@ -1,0 +1,11 @@
+using Grpc.Core;
+
+namespace OtpAuthService.Bench.Rivals;
+
+/// <summary>gRPC and nothing else.</summary>
+internal sealed class NoOpRival : Rival.RivalBase
+{
+    private static readonly Task<NoOpResponse> Nothing = Task.FromResult(new NoOpResponse());
+
+    public override Task<NoOpResponse> NoOp(NoOpRequest request, ServerCallContext context) => Nothing;
+}
