@@ -23,6 +23,7 @@ internal static class WarmUp
     {
         foreach (var (scenario, population) in bench.Products)
         {
+            progress.Show($"warming up: {scenario.Title}");
             var seen = await BeginAsync(scenario);
             var end = progress.Elapsed + plan.FirstSight;
             while (seen < population.RightCount && progress.Elapsed < end)
@@ -41,8 +42,8 @@ internal static class WarmUp
         foreach (var scenario in bench.Scenarios.Where(s => !s.InBursts && s.Before is null && !products.Contains(s)))
         {
             cancellation.ThrowIfCancellationRequested();
-            await BeginAsync(scenario);
             progress.Show($"warming up: {scenario.Title}");
+            await BeginAsync(scenario);
             await CallAsync(scenario, Math.Min(InFlight, scenario.InFlight.Max()), plan.WarmUp);
         }
     }
