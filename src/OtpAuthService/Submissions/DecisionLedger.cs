@@ -41,6 +41,9 @@ internal sealed class DecisionLedger
         queue = new MicroBatch<PendingDecision>(MaxWaiting, MaxBatch, DecideBatchAsync);
     }
 
+    /// <summary>Submissions that wait for their batch.</summary>
+    public int Waiting => queue.Waiting;
+
     /// <summary>Whole milliseconds, as they are stored: the first answer and its repetition are to be the same.</summary>
     private DateTimeOffset Now => DateTimeOffset.FromUnixTimeMilliseconds(time.GetUtcNow().ToUnixTimeMilliseconds());
 
@@ -200,6 +203,12 @@ internal sealed class DecisionLedger
         foreach (var pending in ofOneContractor)
         {
             await SettleAsync([pending]);
+            if (pending.Answer.Exception?.InnerException is StoreUnavailableException unavailable)
+            {
+                // The others would wait for the same, one after the other and each for its whole time.
+                ofOneContractor.ForEach(later => later.Fail(unavailable));
+                return;
+            }
         }
     }
 

@@ -16,7 +16,7 @@ internal static class ProposalStatement
     /// but for a turn. A request id that has its answer already is for a turn as well, and of two that race to here the primary key of the
     /// answers rolls back one whole statement.
     /// </summary>
-    private const string Sql =
+    internal const string Sql =
         """
         WITH input AS MATERIALIZED (
             SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)

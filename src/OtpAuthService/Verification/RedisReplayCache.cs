@@ -17,15 +17,16 @@ internal sealed class RedisReplayCache : IReplayCache
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(20);
 
     /// <summary>
-    /// Raises each value and never lowers it: replicas' notices may arrive in any order. KEYS are credentials; ARGV holds for each its step
-    /// and, in milliseconds, how long an OTP of that step can still be submitted: from when it is first the last of the window until it
-    /// was the first of it, and one period more for replicas whose clocks differ (<see cref="AcceptanceWindow.Lifetime"/>).
+    /// Raises each value and never lowers it: replicas' notices may arrive in any order. What cannot be a step gives way. KEYS are
+    /// credentials; ARGV holds for each its step and, in milliseconds, how long an OTP of that step can still be submitted: from when it is
+    /// first the last of the window until it was the first of it, and one period more for replicas whose clocks differ
+    /// (<see cref="AcceptanceWindow.Lifetime"/>).
     /// </summary>
     private const string RaiseScript =
         """
         for i, key in ipairs(KEYS) do
-            local known = redis.call('GET', key)
-            if not known or tonumber(known) < tonumber(ARGV[2 * i - 1]) then
+            local known = tonumber(redis.call('GET', key))
+            if not known or known < tonumber(ARGV[2 * i - 1]) or known > 2147483647 then
                 redis.call('SET', key, ARGV[2 * i - 1], 'PX', ARGV[2 * i])
             end
         end
@@ -84,9 +85,9 @@ internal sealed class RedisReplayCache : IReplayCache
 
     public void Remember(IReadOnlyList<CheckedOtp> claimed)
     {
-        if (breaker.CircuitState == CircuitState.Open)
+        if (claimed.Count == 0 || breaker.CircuitState == CircuitState.Open)
         {
-            // Notices to a hung server would only pile up in memory.
+            // Nothing to tell, or to a hung server, where notices would only pile up in memory.
             return;
         }
 
@@ -113,7 +114,8 @@ internal sealed class RedisReplayCache : IReplayCache
         var known = await redis.GetDatabase().StringGetAsync(Keys(otps));
         for (var i = 0; i < known.Length; i++)
         {
-            otps[i].KnownUsed = known[i].TryParse(out long step) ? new TimeStep(step) : null;
+            // A foreign hand may have left anything there: 2³¹ periods, the year 4000, is no step, and times are not to be reckoned from it.
+            otps[i].KnownUsed = known[i].TryParse(out long step) && step is >= 0 and <= int.MaxValue ? new TimeStep(step) : null;
         }
     }
 

@@ -65,6 +65,16 @@ internal sealed class RedisServer : IAsyncDisposable
         return string.Join('\n', lines);
     }
 
+    /// <summary>How often each command was called since the start, those within scripts too; by its name in lower case.</summary>
+    public async Task<IReadOnlyDictionary<string, long>> CountCallsAsync()
+    {
+        await using var redis = await ConnectionMultiplexer.ConnectAsync($"{ConnectionString},allowAdmin=true");
+        // cmdstat_mget:calls=3,usec=...
+        return (await redis.GetServers()[0].InfoAsync("commandstats")).SelectMany(section => section).ToDictionary(
+            line => line.Key["cmdstat_".Length..],
+            line => long.Parse(line.Value.Split(',')[0]["calls=".Length..], System.Globalization.CultureInfo.InvariantCulture));
+    }
+
     public async Task<long> CountKeysAsync()
     {
         await using var redis = await ConnectionMultiplexer.ConnectAsync(ConnectionString);

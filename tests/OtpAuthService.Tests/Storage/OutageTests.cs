@@ -99,16 +99,55 @@ public class OutageTests
 
         Assert.That(answer.Outcome, Is.EqualTo(Outcome.Accepted));
         Assert.That((await service.Auth.VerifyAsync(contractor, otp)).Outcome, Is.EqualTo(Outcome.AlreadyUsed));
+    }
 
-        async Task SetStandbyAsync(string sql)
+    /// <summary>
+    /// The rows of the shared statement are there before its commit: the answer leaves after it. The OTP may be used then or not, and the
+    /// retry finds out.
+    /// </summary>
+    [Test]
+    public async Task Verify_PostgresDiesBeforeTheCommitIsConfirmed_IsUnavailable()
+    {
+        var (contractor, token) = await service.RegisteredAsync();
+        var (otp, requestId) = (token.At(Now), Calls.NewRequestId());
+        await SetStandbyAsync("ALTER SYSTEM SET synchronous_standby_names = 'missing'");
+
+        var call = ExpectUnavailableAsync(() => service.Auth.VerifyAsync(contractor, otp, requestId));
+        await Eventually.IsTrueAsync(
+            async () => await PostgresServer.ReadAsync(
+                stores.PostgresConnectionString!, "SELECT wait_event FROM pg_stat_activity WHERE wait_event = 'SyncRep' LIMIT 1") is not null,
+            "the commit waits for its standby");
+        await postgres.CrashAsync();
+        await call;
+
+        await postgres.StartAsync();
+        await ReadyAsync();
+        await SetStandbyAsync("ALTER SYSTEM RESET synchronous_standby_names");
+        Assert.That((await service.Auth.VerifyAsync(contractor, otp, requestId)).Outcome, Is.EqualTo(Outcome.Accepted));
+        Assert.That((await service.Auth.VerifyAsync(contractor, otp)).Outcome, Is.EqualTo(Outcome.AlreadyUsed));
+    }
+
+    /// <summary>Whoever waits behind a batch that hangs does not wait for a time limit of their own after it.</summary>
+    [Test]
+    public async Task Verify_PostgresHangsUnderLoad_EveryCallIsUnavailableWithinASecond()
+    {
+        var (contractor, token) = await service.RegisteredAsync();
+        var (other, otherToken) = await service.RegisteredAsync();
+        await service.Auth.VerifyAsync(contractor, token.At(Now));
+        await service.Auth.VerifyAsync(other, otherToken.At(Now));
+
+        await postgres.HangAsync();
+        var calls = Enumerable.Range(0, 60).Select(n => (n % 3) switch
         {
-            await PostgresServer.ExecuteAsync(stores.PostgresConnectionString!, sql);
-            await PostgresServer.ExecuteAsync(stores.PostgresConnectionString!, "SELECT pg_reload_conf()");
-            await Eventually.IsTrueAsync(
-                async () => await PostgresServer.ReadAsync(stores.PostgresConnectionString!, "SHOW synchronous_standby_names")
-                    == (sql.Contains("missing", StringComparison.Ordinal) ? "missing" : ""),
-                "the setting is in force");
-        }
+            0 => ExpectUnavailableAsync(() => service.Auth.VerifyAsync(contractor, token.At(Now, 1))),
+            1 => ExpectUnavailableAsync(() => service.Auth.VerifyAsync(contractor, token.WrongAt(Now))),
+            _ => ExpectUnavailableAsync(() => service.Auth.VerifyAsync(other, otherToken.At(Now, 1))),
+        });
+        await Task.WhenAll(calls);
+        await postgres.ContinueAsync();
+        await ReadyAsync();
+
+        Assert.That((await service.Operations.BindingAsync(contractor)).ConsecutiveFailures, Is.Zero, "nothing was counted");
     }
 
     /// <summary>The import's transaction outlives the call that began it, and the keys that the call then zeroes.</summary>
@@ -205,6 +244,16 @@ public class OutageTests
         var content = await redis.DumpAsync();
 
         Assert.That(content, Does.Not.Contain(contractor).And.Not.Contain(token.CredentialId).And.Not.Contain(token.At(Now)));
+    }
+
+    private async Task SetStandbyAsync(string sql)
+    {
+        await PostgresServer.ExecuteAsync(stores.PostgresConnectionString!, sql);
+        await PostgresServer.ExecuteAsync(stores.PostgresConnectionString!, "SELECT pg_reload_conf()");
+        await Eventually.IsTrueAsync(
+            async () => await PostgresServer.ReadAsync(stores.PostgresConnectionString!, "SHOW synchronous_standby_names")
+                == (sql.Contains("missing", StringComparison.Ordinal) ? "missing" : ""),
+            "the setting is in force");
     }
 
     private async Task ExpectOutageAsync(string contractor, SoftToken token)

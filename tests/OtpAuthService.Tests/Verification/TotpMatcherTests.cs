@@ -79,6 +79,29 @@ public class TotpMatcherTests
         Assert.That(TotpMatcher.Match(key, Algorithm.Sha1, Parse(otp), now.Plus(-1), now.Plus(1)), Is.Null);
     }
 
+    /// <summary>A Verify that waits for a collection is a customer who waits, and garbage of the match would be all of them.</summary>
+    [TestCase(Algorithm.Sha1)]
+    [TestCase(Algorithm.Sha256)]
+    [TestCase(Algorithm.Sha512)]
+    public void Match_OfAnyOtp_AllocatesNothing(Algorithm algorithm)
+    {
+        var (key, right, wrong) = (RfcKey(algorithm), Parse("755224"), Parse("000000"));
+        Match(100);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+
+        Match(1_000);
+
+        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.Zero);
+
+        void Match(int times)
+        {
+            for (var i = 0; i < times; i++)
+            {
+                TotpMatcher.Match(key, algorithm, i % 2 == 0 ? right : wrong, new TimeStep(0), new TimeStep(4));
+            }
+        }
+    }
+
     /// <summary>A key whose steps share their digits, found by search: claiming the lower one would let the digits in twice.</summary>
     [Test]
     public void Match_AdjacentStepsWithEqualDigits_TakesTheHighest()
