@@ -234,6 +234,8 @@ internal static class StoreErrors
     private static Exception Root(Exception error) => error switch
     {
         DbUpdateException { InnerException: { } inner } => Root(inner),
+        // Npgsql's transaction of a connection that broke; it says what broke it.
+        ObjectDisposedException { InnerException: { } inner } => Root(inner),
         InvalidOperationException { InnerException: (DbException or DbUpdateException or TimeoutException) and { } inner } => Root(inner),
         _ => error,
     };

@@ -381,8 +381,16 @@ public class SharedCommitTests(StoreKind kind)
         return await Task.WhenAll(answers);
     }
 
-    private async Task<(string Contractor, SoftToken Token)[]> RegisterManyAsync(int count) =>
-        await Task.WhenAll(Enumerable.Range(0, count).Select(_ => service.RegisteredAsync()));
+    private async Task<List<(string Contractor, SoftToken Token)>> RegisterManyAsync(int count)
+    {
+        var registered = new List<(string, SoftToken)>();
+        while (registered.Count < count)
+        {
+            registered.Add(await service.RegisteredAsync());
+        }
+
+        return registered;
+    }
 
     /// <summary>The same submission as over gRPC, but the test is who no longer waits, and knows when.</summary>
     private Task<Answer> VerifyInsideAsync(string contractor, string digits, string requestId, CancellationToken cancellation)
