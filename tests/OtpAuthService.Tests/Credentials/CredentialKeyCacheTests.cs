@@ -43,6 +43,13 @@ public class CredentialKeyCacheTests(StoreKind kind)
         stores.Dispose();
     }
 
+    [SetUp]
+    public void ForgetErrors()
+    {
+        service.Errors.Clear();
+        other.Errors.Clear();
+    }
+
     [TearDown]
     public void NoErrorWasLogged() => Assert.That(service.Errors.Errors.Concat(other.Errors.Errors), Is.Empty);
 

@@ -102,6 +102,29 @@ public class OutageTests
     }
 
     /// <summary>
+    /// Somebody ends the wait for the standby: PostgreSQL answers that commit with success and a warning. Such an acceptance may be lost at a
+    /// failover, so it is none (promise P1).
+    /// </summary>
+    [Test]
+    public async Task Verify_WaitForTheStandbyCutShort_IsUnavailable()
+    {
+        var (contractor, token) = await service.RegisteredAsync();
+        var (otp, requestId) = (token.At(Now), Calls.NewRequestId());
+        await SetStandbyAsync("ALTER SYSTEM SET synchronous_standby_names = 'missing'");
+
+        var call = ExpectUnavailableAsync(() => service.Auth.VerifyAsync(contractor, otp, requestId));
+        await Eventually.IsTrueAsync(
+            async () => await PostgresServer.ReadAsync(
+                stores.PostgresConnectionString!, "SELECT pg_cancel_backend(pid)::text FROM pg_stat_activity WHERE wait_event = 'SyncRep'") is not null,
+            "the wait for the standby is cut short");
+        await call;
+
+        await SetStandbyAsync("ALTER SYSTEM RESET synchronous_standby_names");
+        var retried = await service.Auth.VerifyAsync(contractor, otp, requestId);
+        Assert.That((retried.Outcome, retried.Repeated), Is.EqualTo((Outcome.Accepted, true)));
+    }
+
+    /// <summary>
     /// The rows of the shared statement are there before its commit: the answer leaves after it. The OTP may be used then or not, and the
     /// retry finds out.
     /// </summary>

@@ -28,6 +28,9 @@ public class SharedCommitTests(StoreKind kind)
     [OneTimeTearDown]
     public async Task StopAsync() => await service.DisposeAsync();
 
+    [SetUp]
+    public void ForgetErrors() => service.Errors.Clear();
+
     [TearDown]
     public void NoErrorWasLogged() => Assert.That(service.Errors.Errors, Is.Empty);
 
