@@ -95,8 +95,7 @@ internal sealed class RedisReplayCache : IReplayCache
         {
             foreach (var slot in BySlot(claimed))
             {
-                var values = slot.SelectMany(otp => new RedisValue[] { otp.Step!.Value.Value, (long)otp.Lifetime.TotalMilliseconds }).ToArray();
-                _ = redis.GetDatabase().ScriptEvaluateAsync(RaiseScript, Keys(slot), values, CommandFlags.FireAndForget);
+                _ = redis.GetDatabase().ScriptEvaluateAsync(RaiseScript, Keys(slot), StepsAndLifetimes(slot), CommandFlags.FireAndForget);
             }
         }
         catch (Exception lost) when (IsExpected(lost))
@@ -119,7 +118,28 @@ internal sealed class RedisReplayCache : IReplayCache
         }
     }
 
-    private RedisKey[] Keys(IReadOnlyList<CheckedOtp> otps) => [.. otps.Select(otp => (RedisKey)$"otp:{{{deployment}:{otp.Credential.Id}}}:used")];
+    private RedisKey[] Keys(IReadOnlyList<CheckedOtp> otps)
+    {
+        var keys = new RedisKey[otps.Count];
+        for (var i = 0; i < keys.Length; i++)
+        {
+            keys[i] = $"otp:{{{deployment}:{otps[i].Credential.Id}}}:used";
+        }
+
+        return keys;
+    }
+
+    private static RedisValue[] StepsAndLifetimes(IReadOnlyList<CheckedOtp> otps)
+    {
+        var values = new RedisValue[2 * otps.Count];
+        for (var i = 0; i < otps.Count; i++)
+        {
+            values[2 * i] = otps[i].Step!.Value.Value;
+            values[(2 * i) + 1] = (long)otps[i].Lifetime.TotalMilliseconds;
+        }
+
+        return values;
+    }
 
     private static bool IsExpected(Exception error) => error is RedisException or TimeoutException or BrokenCircuitException or ObjectDisposedException;
 }

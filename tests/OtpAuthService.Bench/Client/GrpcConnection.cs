@@ -134,17 +134,23 @@ internal sealed class GrpcConnection(Stream stream, RequestFrames request, IWork
 
     private bool TryTakeFrame(out Frame frame, out ReadOnlySpan<byte> payload)
     {
+        frame = default;
+        payload = default;
         var available = input.AsSpan(inputStart, inputEnd - inputStart);
-        frame = available.Length >= Frame.HeaderSize ? Frame.Read(available) : default;
-        if (available.Length < Frame.HeaderSize + frame.Length)
+        if (available.Length < Frame.HeaderSize)
         {
-            payload = default;
             return false;
         }
 
-        payload = available.Slice(Frame.HeaderSize, Math.Min(frame.Length, available.Length - Frame.HeaderSize));
+        frame = Frame.Read(available);
+        if (available.Length < Frame.HeaderSize + frame.Length)
+        {
+            return false;
+        }
+
+        payload = available.Slice(Frame.HeaderSize, frame.Length);
         inputStart += Frame.HeaderSize + frame.Length;
-        return available.Length >= Frame.HeaderSize;
+        return true;
     }
 
     private void Handle(Frame frame, ReadOnlySpan<byte> payload)

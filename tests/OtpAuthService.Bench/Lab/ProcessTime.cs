@@ -24,6 +24,15 @@ internal static class ProcessTime
         return ticks / TicksPerSecond;
     }
 
+    /// <summary>What all cores together have done: for everybody on this machine, and for other machines on the same hardware (steal).</summary>
+    public static (double Busy, double Stolen, double All) SecondsOfMachine()
+    {
+        // cpu user nice system idle iowait irq softirq steal guest guest_nice (proc(5)); guests are part of user.
+        var fields = File.ReadLines("/proc/stat").First().Split(' ', StringSplitOptions.RemoveEmptyEntries)
+            .Skip(1).Take(8).Select(field => long.Parse(field, CultureInfo.InvariantCulture) / TicksPerSecond).ToArray();
+        return (fields[0] + fields[1] + fields[2] + fields[5] + fields[6], fields[7], fields.Sum());
+    }
+
     /// <summary>utime + stime, and cutime + cstime (proc(5)); null where it has ended.</summary>
     private static (long Own, long Ended)? Read(int process)
     {

@@ -11,6 +11,8 @@ internal static class WarmUp
     /// <summary>A server that has compiled nothing yet gets little at first: the service answers within a second or not at all.</summary>
     private static readonly int[] First = [1, 8, 32];
 
+    private static readonly TimeSpan BeginStretch = TimeSpan.FromSeconds(0.4);
+
     /// <summary>Enough OTPs for the fastest measurement, even where a slow server has not seen all of them.</summary>
     private const int FewestInRotation = 20_000;
 
@@ -21,14 +23,8 @@ internal static class WarmUp
     {
         foreach (var (scenario, population) in bench.Products)
         {
-            var seen = 0L;
-            foreach (var inFlight in First)
-            {
-                cancellation.ThrowIfCancellationRequested();
-                progress.Show($"warming up: {scenario.Title}, {inFlight} in flight");
-                seen += await CallAsync(scenario, inFlight, plan.WarmUp / 3);
-            }
-
+            progress.Show($"warming up: {scenario.Title}");
+            var seen = await BeginAsync(scenario);
             var end = progress.Elapsed + plan.FirstSight;
             while (seen < population.RightCount && progress.Elapsed < end)
             {
@@ -47,11 +43,23 @@ internal static class WarmUp
         {
             cancellation.ThrowIfCancellationRequested();
             progress.Show($"warming up: {scenario.Title}");
+            await BeginAsync(scenario);
             await CallAsync(scenario, Math.Min(InFlight, scenario.InFlight.Max()), plan.WarmUp);
         }
     }
 
     /// <returns>How many calls it made.</returns>
+    private static async Task<long> BeginAsync(Scenario scenario)
+    {
+        var calls = 0L;
+        foreach (var inFlight in First)
+        {
+            calls += await CallAsync(scenario, inFlight, BeginStretch);
+        }
+
+        return calls;
+    }
+
     private static async Task<long> CallAsync(Scenario scenario, int inFlight, TimeSpan duration)
     {
         await scenario.Workload.PrepareAsync(duration);

@@ -1,3 +1,4 @@
+using OtpAuthService.Bench.Client;
 using OtpAuthService.Bench.Lab;
 using OtpAuthService.Tests.Fixtures;
 
@@ -51,34 +52,47 @@ internal sealed class Meter(PostgresServer postgres, RedisServer redis, Plan pla
             seconds += result.Counted.TotalSeconds;
         }
 
+        if (latencies.Count == 0)
+        {
+            throw new LoadFailedException($"{scenario.Title}, {inFlight} in flight: no call ended while calls were counted.");
+        }
+
         return new Sample(
             latencies.Count / seconds,
             latencies.Percentile(0.5),
             latencies.Percentile(0.99),
             latencies.Percentile(0.999),
             new CpuPerCall(used.Server / calls * 1e6, used.Postgres / calls * 1e6, used.Redis / calls * 1e6, used.LoadGenerator / calls * 1e6),
-            used.Allocated / calls);
+            used.Allocated / calls,
+            used.Disturbance);
     }
 
     private async Task<Reading> ReadAsync(MeasuredServer server)
     {
         // First: it costs the server a little itself.
         var allocated = await server.ReadAllocatedBytesAsync();
+        var (busy, stolen, all) = ProcessTime.SecondsOfMachine();
         return new Reading(
             ProcessTime.Seconds(server.ProcessId),
             ProcessTime.SecondsWithChildren(postgres.ProcessId),
             redis.ProcessId is { } running ? ProcessTime.Seconds(running) : 0,
             ProcessTime.Seconds(Environment.ProcessId),
-            allocated);
+            allocated,
+            busy + stolen,
+            all);
     }
 
     /// <summary>Seconds of CPU and bytes, since the processes began.</summary>
-    private readonly record struct Reading(double Server, double Postgres, double Redis, double LoadGenerator, double Allocated)
+    private readonly record struct Reading(double Server, double Postgres, double Redis, double LoadGenerator, double Allocated, double Busy, double All)
     {
+        public double Disturbance => Math.Max(0, (Busy - Server - Postgres - Redis - LoadGenerator) / All);
+
         public static Reading operator +(Reading a, Reading b) => new(
-            a.Server + b.Server, a.Postgres + b.Postgres, a.Redis + b.Redis, a.LoadGenerator + b.LoadGenerator, a.Allocated + b.Allocated);
+            a.Server + b.Server, a.Postgres + b.Postgres, a.Redis + b.Redis, a.LoadGenerator + b.LoadGenerator, a.Allocated + b.Allocated,
+            a.Busy + b.Busy, a.All + b.All);
 
         public static Reading operator -(Reading a, Reading b) => new(
-            a.Server - b.Server, a.Postgres - b.Postgres, a.Redis - b.Redis, a.LoadGenerator - b.LoadGenerator, a.Allocated - b.Allocated);
+            a.Server - b.Server, a.Postgres - b.Postgres, a.Redis - b.Redis, a.LoadGenerator - b.LoadGenerator, a.Allocated - b.Allocated,
+            a.Busy - b.Busy, a.All - b.All);
     }
 }

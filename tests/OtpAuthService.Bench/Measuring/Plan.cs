@@ -48,8 +48,8 @@ internal sealed record Plan
         Rounds = 3,
         InFlight = [1, 32, 128],
         SideInFlight = [128],
-        Counted = TimeSpan.FromSeconds(1),
-        WarmUp = TimeSpan.FromSeconds(1.5),
+        Counted = TimeSpan.FromSeconds(0.8),
+        WarmUp = TimeSpan.FromSeconds(1),
         FirstSight = TimeSpan.FromSeconds(6),
     };
 }

@@ -20,8 +20,10 @@ internal sealed class Report(Plan plan, int credentials, Measurements measured, 
 
     public static async Task<Report> MakeAsync(Plan plan, int credentials, Measurements measured, TestBench bench, TimeSpan elapsed)
     {
+        var disturbances = measured.All.SelectMany(series => series.Samples).Select(sample => sample.Disturbance).ToList();
         string[] notes =
         [
+            string.Create(CultureInfo.InvariantCulture, $"CPU time that went to anything else on the machine, or to other machines on its hardware: {Statistics.Median(disturbances):0.0%} in the median measurement, {disturbances.Max():0.0%} in the worst. Beyond a few percent the numbers are about that as well."),
             string.Create(CultureInfo.InvariantCulture, $"Run: {plan.Name}, {plan.Rounds} rounds, {plan.Counted.TotalSeconds:0.#} s counted per measurement, {elapsed:mm\\:ss} in all; medians over the rounds."),
             $"PostgreSQL over its defaults: {string.Join(", ", Stores.PostgresSettings)}; Redis in memory only.",
             "Credentials that took turns, and those of them that the service had seen before: " + string.Join(

@@ -29,6 +29,16 @@ internal sealed class BatchedWrite(ReadyMadeWrites writes) : Rival.RivalBase
         services.GetRequiredService<StoreAvailability>().ReportWell();
     }
 
-    public override async Task<WriteResponse> Write(WriteRequest request, ServerCallContext context) =>
-        new() { Written = await writes.WriteAsync(request.Id) };
+    public override async Task<WriteResponse> Write(WriteRequest request, ServerCallContext context)
+    {
+        try
+        {
+            return new WriteResponse { Written = await writes.WriteAsync(request.Id) };
+        }
+        catch (StoreUnavailableException late)
+        {
+            // As the product answers it.
+            throw new RpcException(new Status(StatusCode.Unavailable, late.Message));
+        }
+    }
 }
