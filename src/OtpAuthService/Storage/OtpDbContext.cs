@@ -73,7 +73,7 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
         model.Entity<StoredAnswer>(answer =>
         {
             answer.HasKey(a => new { a.CallerId, a.RequestId });
-            answer.HasIndex(a => a.DecidedAt);
+            // No index by time: it would cost every decision what it saves the sweeper twice a minute.
             answer.Property(a => a.CallerId).HasMaxLength(128);
             answer.Property(a => a.RequestId).HasMaxLength(64);
         });
@@ -83,7 +83,6 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
             record.Property(r => r.CallerId).HasMaxLength(128);
             record.Property(r => r.RequestId).HasMaxLength(64);
             record.Property(r => r.Rpc).HasMaxLength(32);
-            record.HasIndex(r => new { r.InstitutionId, r.ContractorId, r.Id });
         });
     }
 

@@ -188,7 +188,7 @@ internal sealed class StoreUnavailableException(string message, Exception? inner
     /// <summary>When it is worth asking again.</summary>
     public static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(1);
 
-    /// <summary>Nothing was written: a row was held by somebody else for too long. Only whoever needs that row is concerned.</summary>
+    /// <summary>Nothing was written: a row was held by somebody else for too long, or in a circle. Only whoever needs that row is concerned.</summary>
     public bool IsRowHeld { get; init; }
 }
 
@@ -222,8 +222,9 @@ internal static class StoreErrors
     public static bool IsTimeout(Exception error) =>
         Root(error) is TimeoutException or OperationCanceledException or NpgsqlException { InnerException: TimeoutException };
 
-    /// <summary>Somebody else holds a row for longer than is waited for it.</summary>
-    public static bool IsRowHeld(Exception error) => Root(error) is PostgresException { SqlState: PostgresErrorCodes.LockNotAvailable };
+    /// <summary>Somebody else holds a row for longer than is waited for it, or waits for us in a circle.</summary>
+    public static bool IsRowHeld(Exception error) =>
+        Root(error) is PostgresException { SqlState: PostgresErrorCodes.LockNotAvailable or PostgresErrorCodes.DeadlockDetected };
 
     private const int SqliteError = 1;
     private const int SqliteConstraint = 19;

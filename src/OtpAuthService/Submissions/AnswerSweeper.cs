@@ -9,8 +9,11 @@ internal sealed class AnswerSweeper(OtpStore store, TimeProvider time, ILogger<A
 {
     private static readonly TimeSpan Pause = TimeSpan.FromSeconds(30);
 
-    /// <summary>What one statement deletes at most, so that it ends in its time also after a long pause.</summary>
-    private static readonly TimeSpan Slice = TimeSpan.FromSeconds(5);
+    /// <summary>What one statement deletes at most, so that it holds nobody up also after a long pause.</summary>
+    private const int Slice = 5_000;
+
+    /// <summary>The table holds some minutes of answers and is read through for it: there is no index by time.</summary>
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(10);
 
     /// <summary>Longer than the lifetime by twice what a replica's clock may be off at most, so that no replica deletes what another still repeats.</summary>
     private static readonly TimeSpan KeptFor = StoredAnswer.Lifetime + TimeSpan.FromSeconds(60);
@@ -38,16 +41,7 @@ internal sealed class AnswerSweeper(OtpStore store, TimeProvider time, ILogger<A
 
     /// <returns>False where nothing is left to sweep.</returns>
     private Task<bool> SweepSliceAsync(DateTimeOffset before, CancellationToken cancellation) => store.WriteAsync(
-        async (db, stop) =>
-        {
-            if (await db.Answers.MinAsync(a => (DateTimeOffset?)a.DecidedAt, stop) is not { } oldest || oldest >= before)
-            {
-                return false;
-            }
-
-            var until = oldest + Slice < before ? oldest + Slice : before;
-            await db.Answers.Where(a => a.DecidedAt < until).ExecuteDeleteAsync(stop);
-            return true;
-        },
-        cancellation);
+        async (db, stop) => await db.Answers.Where(a => a.DecidedAt < before).Take(Slice).ExecuteDeleteAsync(stop) == Slice,
+        cancellation,
+        Deadline);
 }

@@ -44,7 +44,8 @@ internal static class ProposalStatement
             WHERE i.time_step IS NULL
               AND (i.binding IS NULL
                 OR EXISTS (SELECT FROM bindings AS b JOIN credentials AS c ON c.id = b.credential_ref
-                    WHERE b.id = i.binding AND b.state = 1 AND c.epoch = i.epoch)
+                    WHERE b.id = i.binding AND b.state = 1 AND c.epoch = i.epoch AND c.status = 1
+                      AND (c.valid_from IS NULL OR c.valid_from <= $17) AND (c.valid_until IS NULL OR c.valid_until > $17))
                 AND NOT EXISTS (SELECT FROM contractors AS k WHERE k.institution_id = i.institution_id AND k.contractor_id = i.contractor_id
                     AND (k.consecutive_failures > 0 OR k.locked_until IS NOT NULL)))
               AND NOT EXISTS (SELECT FROM answers AS a WHERE a.caller_id = i.caller_id AND a.request_id = i.request_id)

@@ -83,9 +83,6 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                     b.HasKey("Id")
                         .HasName("pk_audit_records");
 
-                    b.HasIndex("InstitutionId", "ContractorId", "Id")
-                        .HasDatabaseName("ix_audit_records_institution_id_contractor_id_id");
-
                     b.ToTable("audit_records", (string)null);
                 });
 
@@ -348,9 +345,6 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
 
                     b.HasKey("CallerId", "RequestId")
                         .HasName("pk_answers");
-
-                    b.HasIndex("DecidedAt")
-                        .HasDatabaseName("ix_answers_decided_at");
 
                     b.ToTable("answers", (string)null);
                 });

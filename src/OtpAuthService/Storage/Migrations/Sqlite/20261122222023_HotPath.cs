@@ -10,6 +10,14 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
         /// <inheritdoc />
         protected override void Up(MigrationBuilder migrationBuilder)
         {
+            migrationBuilder.DropIndex(
+                name: "ix_audit_records_institution_id_contractor_id_id",
+                table: "audit_records");
+
+            migrationBuilder.DropIndex(
+                name: "ix_answers_decided_at",
+                table: "answers");
+
             migrationBuilder.DropColumn(
                 name: "revision",
                 table: "contractors");
@@ -24,6 +32,16 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                 type: "INTEGER",
                 nullable: false,
                 defaultValue: 0L);
+
+            migrationBuilder.CreateIndex(
+                name: "ix_audit_records_institution_id_contractor_id_id",
+                table: "audit_records",
+                columns: new[] { "institution_id", "contractor_id", "id" });
+
+            migrationBuilder.CreateIndex(
+                name: "ix_answers_decided_at",
+                table: "answers",
+                column: "decided_at");
         }
     }
 }
