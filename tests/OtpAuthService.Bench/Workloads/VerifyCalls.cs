@@ -82,6 +82,11 @@ internal sealed class VerifyCalls(Population population, bool mixed, int mostPer
         }
 
         var expected = (Outcome)call.Expected;
+        if (outcome == Outcome.AlreadyUsed && expected == Outcome.Accepted && IsUsedByItsDigits(planned[call.Index]))
+        {
+            return null;
+        }
+
         if (outcome != expected || repeated || decision != (expected == Outcome.Accepted ? Decision.Allow : Decision.Deny))
         {
             return $"WRONG VERDICT: {outcome}, {decision}{(repeated ? ", repeated" : "")} where {expected} was due, for call {call.Index:N0} of {planned.Length:N0}.";
@@ -94,6 +99,13 @@ internal sealed class VerifyCalls(Population population, bool mixed, int mostPer
 
         return null;
     }
+
+    /// <summary>
+    /// About two contractors in a million show the same digits in two steps of one window. The first time the service claims the higher
+    /// step, as it must, and the second time the digits are used.
+    /// </summary>
+    private bool IsUsedByItsDigits(Planned call) =>
+        call.Otp == population.Otp(call.Contractor, call.Step - 1) || call.Otp == population.Otp(call.Contractor, call.Step - 2);
 
     public void Release()
     {
