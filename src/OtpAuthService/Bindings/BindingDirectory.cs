@@ -34,11 +34,7 @@ internal sealed class BindingDirectory(
     /// <summary>The contractor's newest binding and guess budget as they are; the budget is null before the first act that draws on it.</summary>
     public Task<(Binding? Binding, Contractor? Budget)> FindStateAsync(ContractorRef contractor, CancellationToken cancellation) =>
         store.ReadAsync(
-            async (db, stop) => (
-                await History(db, contractor).FirstOrDefaultAsync(stop),
-                await db.Contractors.AsNoTracking().SingleOrDefaultAsync(
-                    c => c.InstitutionId == contractor.Institution && c.ContractorId == contractor.Contractor, stop)),
-            cancellation);
+            async (db, stop) => (await History(db, contractor).FirstOrDefaultAsync(stop), await FindBudgetAsync(db, contractor, stop)), cancellation);
 
     /// <summary>A credential by the id a customer typed; null where there is none.</summary>
     public Task<Credential?> FindCredentialAsync(CredentialId credential, CancellationToken cancellation) =>
@@ -54,9 +50,10 @@ internal sealed class BindingDirectory(
         return (policy, await FindCredentialAsync(credential, cancellation) is { } found ? wrapping.Open(WrappedCredential.Of(found)) : null);
     }
 
-    /// <summary>All bindings of a contractor, the newest first.</summary>
-    public Task<List<Binding>> FindHistoryAsync(ContractorRef contractor, CancellationToken cancellation) =>
-        store.ReadAsync((db, stop) => History(db, contractor).ToListAsync(stop), cancellation);
+    /// <summary>All bindings of a contractor, the newest first, and the guess budget as in <see cref="FindStateAsync"/>.</summary>
+    public Task<(List<Binding> History, Contractor? Budget)> FindHistoryAsync(ContractorRef contractor, CancellationToken cancellation) =>
+        store.ReadAsync(
+            async (db, stop) => (await History(db, contractor).ToListAsync(stop), await FindBudgetAsync(db, contractor, stop)), cancellation);
 
     /// <summary>The contractor of the institution whose active binding has the credential.</summary>
     public Task<ContractorId?> FindHolderAsync(InstitutionId institution, long credential, CancellationToken cancellation) =>
@@ -66,6 +63,10 @@ internal sealed class BindingDirectory(
                 .Select(b => (ContractorId?)b.ContractorId)
                 .SingleOrDefaultAsync(stop),
             cancellation);
+
+    private static Task<Contractor?> FindBudgetAsync(OtpDbContext db, ContractorRef contractor, CancellationToken stop) =>
+        db.Contractors.AsNoTracking().SingleOrDefaultAsync(
+            c => c.InstitutionId == contractor.Institution && c.ContractorId == contractor.Contractor, stop);
 
     private static IQueryable<Binding> History(OtpDbContext db, ContractorRef contractor) => db.Bindings.AsNoTracking()
         .Include(b => b.Credential)

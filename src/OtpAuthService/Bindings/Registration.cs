@@ -17,7 +17,7 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
         var (institution, credential) = await bindings.FindKeyedAsync(contractor.Institution, id, cancellation);
         var check = credential is null ? null : checker.Check(credential, institution, otp);
         return await ledger.DecideAsync(
-            new PendingDecision(submission, turn => new(Decide(turn, check)), cancellation) { Otp = check, Binds = check is not null });
+            new PendingDecision(submission, turn => new(Decide(turn, check)), cancellation) { Otp = check, Binds = true });
     }
 
     /// <param name="turn">The contractor's turn.</param>

@@ -8,7 +8,7 @@ using OtpNet;
 namespace OtpAuthService.Credentials;
 
 /// <summary>IssueCredential: makes a key and an id, and hands the key out once as an otpauth URI.</summary>
-internal sealed class CredentialIssuer(DecisionLedger ledger, OtpStore store, KeyWrapping wrapping)
+internal sealed class CredentialIssuer(DecisionLedger ledger, OtpStore store, InstitutionDirectory institutions, KeyWrapping wrapping)
 {
     public const string Supplier = "issued";
 
@@ -30,12 +30,9 @@ internal sealed class CredentialIssuer(DecisionLedger ledger, OtpStore store, Ke
             },
             cancellation));
         // Read back, also after a fresh decision: what is handed out is what is stored, and a retry gets the same.
-        var (issued, institution) = await store.ReadAsync(
-            async (db, stop) => (
-                await db.Credentials.AsNoTracking().SingleAsync(c => c.Id == answer.Verdict.CredentialRef, stop),
-                await db.Institutions.AsNoTracking().SingleOrDefaultAsync(i => i.Id == submission.Institution, stop)
-                    ?? throw new InstitutionMissingException(submission.Institution)),
-            cancellation);
+        var issued = await store.ReadAsync(
+            (db, stop) => db.Credentials.AsNoTracking().SingleAsync(c => c.Id == answer.Verdict.CredentialRef, stop), cancellation);
+        var institution = await institutions.FindAsync(submission.Institution, cancellation);
         return new IssuedCredential(issued.CredentialId, Uri(issued, institution), answer.Repeated);
     }
 

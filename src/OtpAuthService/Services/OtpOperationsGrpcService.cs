@@ -111,8 +111,7 @@ internal sealed class OtpOperationsGrpcService(
         read.ThrowIfInvalid();
         Authorize(context, contractor.Institution);
 
-        var history = await bindings.FindHistoryAsync(contractor, context.CancellationToken);
-        var (_, budget) = await bindings.FindStateAsync(contractor, context.CancellationToken);
+        var (history, budget) = await bindings.FindHistoryAsync(contractor, context.CancellationToken);
         if (history.Count == 0 && budget is null)
         {
             throw GrpcErrors.NotFound("binding");

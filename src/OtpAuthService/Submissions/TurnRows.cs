@@ -155,8 +155,9 @@ internal sealed class TurnRows
 
     private async Task ReadHoldersAsync(IReadOnlyList<PendingDecision> batch, CancellationToken stop)
     {
-        var institutions = batch.Where(p => p.Binds).Select(p => p.Submission.Institution).Distinct().ToList();
-        var ids = batch.Where(p => p.Binds).Select(p => p.CredentialRef!.Value).Distinct().ToList();
+        var asking = batch.Where(p => p is { Binds: true, CredentialRef: not null }).ToList();
+        var institutions = asking.Select(p => p.Submission.Institution).Distinct().ToList();
+        var ids = asking.Select(p => p.CredentialRef!.Value).Distinct().ToList();
         if (ids.Count > 0)
         {
             holders.AddRange(await Db.Bindings
