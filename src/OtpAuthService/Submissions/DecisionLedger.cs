@@ -28,7 +28,8 @@ internal sealed class DecisionLedger
     private readonly IReplayCache replays;
     private readonly Instruments instruments;
     private readonly TimeProvider time;
-    private readonly MicroBatch<PendingDecision> queue;
+    private readonly MicroBatch<PendingDecision> asking;
+    private readonly MicroBatch<PendingDecision> deciding;
 
     public DecisionLedger(OtpStore store, StoreSet stores, IReplayCache replays, Instruments instruments, TimeProvider time)
     {
@@ -38,11 +39,13 @@ internal sealed class DecisionLedger
         this.time = time;
         // SQLite is a library: its statements cost no round trip, and its turns are as short as one statement.
         confirms = stores.IsPostgres;
-        queue = new MicroBatch<PendingDecision>(MaxWaiting, MaxBatch, DecideBatchAsync);
+        // Redis is asked about the next ones while the database decides on these.
+        asking = new MicroBatch<PendingDecision>(MaxWaiting, MaxBatch, AskBatchAsync);
+        deciding = new MicroBatch<PendingDecision>(MaxWaiting, MaxBatch, DecideBatchAsync);
     }
 
     /// <summary>Submissions that wait for their batch.</summary>
-    public int Waiting => queue.Waiting;
+    public int Waiting => asking.Waiting + deciding.Waiting;
 
     /// <summary>Whole milliseconds, as they are stored: the first answer and its repetition are to be the same.</summary>
     private DateTimeOffset Now => DateTimeOffset.FromUnixTimeMilliseconds(time.GetUtcNow().ToUnixTimeMilliseconds());
@@ -53,7 +56,7 @@ internal sealed class DecisionLedger
     /// <exception cref="StoreUnavailableException">Not decided, or not known to be: a retry with the same id finds out.</exception>
     /// <exception cref="QueueFullException">Not decided: too many are waiting.</exception>
     public Task<Answer?> DecideAsync(PendingDecision pending) =>
-        queue.TryAdd(pending) ? pending.Answer : throw new QueueFullException();
+        asking.TryAdd(pending) ? pending.Answer : throw new QueueFullException();
 
     /// <summary>The same in a transaction of its own: for acts that take long or must be saved in several steps.</summary>
     /// <inheritdoc cref="DecideAsync" path="/returns|/exception"/>
@@ -63,12 +66,29 @@ internal sealed class DecisionLedger
         return (await pending.Answer)!;
     }
 
+    private async Task AskBatchAsync(List<PendingDecision> batch)
+    {
+        try
+        {
+            await AskReplayCacheAsync(batch);
+        }
+        catch (Exception failure)
+        {
+            batch.ForEach(pending => pending.Fail(failure));
+            return;
+        }
+
+        for (var i = deciding.Add(batch); i < batch.Count; i++)
+        {
+            batch[i].Fail(new QueueFullException());
+        }
+    }
+
     private async Task DecideBatchAsync(List<PendingDecision> batch)
     {
         try
         {
             batch.RemoveAll(LeaveOut);
-            await AskReplayCacheAsync(batch);
             await SettleAsync(confirms ? await ConfirmAsync(batch) : batch);
             replays.Remember([.. batch.Where(p => p.Claimed).Select(p => p.Otp!)]);
         }

@@ -36,9 +36,37 @@ internal sealed class MicroBatch<T>(int capacity, int largest, Func<List<T>, Tas
             }
 
             waiting.Enqueue(item);
+        }
+
+        Start();
+        return true;
+    }
+
+    /// <summary>Adds items that have come together, so that they go on together.</summary>
+    /// <returns>How many of them, from the first on; the others would be too many.</returns>
+    public int Add(List<T> items)
+    {
+        int room;
+        lock (gate)
+        {
+            room = Math.Min(items.Count, capacity - waiting.Count);
+            for (var i = 0; i < room; i++)
+            {
+                waiting.Enqueue(items[i]);
+            }
+        }
+
+        Start();
+        return room;
+    }
+
+    private void Start()
+    {
+        lock (gate)
+        {
             if (running)
             {
-                return true;
+                return;
             }
 
             running = true;
@@ -49,8 +77,6 @@ internal sealed class MicroBatch<T>(int capacity, int largest, Func<List<T>, Tas
         {
             _ = DrainAsync();
         }
-
-        return true;
     }
 
     private async Task DrainAsync()

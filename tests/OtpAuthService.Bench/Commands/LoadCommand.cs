@@ -25,22 +25,47 @@ internal static class LoadCommand
         Description = "Write all results, with the ratios under \"ratios\", to this file as well.",
     };
 
+    private static readonly Option<string[]> Only = new("--only")
+    {
+        Description = "Measure these scenarios alone, by their names in the JSON document, and write nothing to results/.",
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    private static readonly Option<int[]> InFlight = new("--in-flight")
+    {
+        Description = "Numbers of calls in flight; with --only.",
+        AllowMultipleArgumentsPerToken = true,
+    };
+
     public static Command Create()
     {
         var command = new Command(
             "load", "Starts PostgreSQL, Redis, the published service and its rivals, measures them in one interleaved run, and writes results/.")
         {
-            Quick, Credentials, Json,
+            Quick, Credentials, Json, Only, InFlight,
         };
-        command.SetAction((parsed, cancellation) => RunAsync(
-            parsed.GetValue(Quick) ? Plan.Quick : Plan.Full, parsed.GetValue(Credentials), parsed.GetValue(Json), cancellation));
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(InFlight) is { Length: > 0 } && result.GetValue(Only) is not { Length: > 0 })
+            {
+                result.AddError("--in-flight goes with --only.");
+            }
+        });
+        command.SetAction((parsed, cancellation) =>
+        {
+            var plan = parsed.GetValue(Quick) ? Plan.Quick : Plan.Full;
+            var inFlight = parsed.GetValue(InFlight) ?? [];
+            return RunAsync(
+                inFlight.Length == 0 ? plan : plan with { InFlight = inFlight, SideInFlight = inFlight },
+                parsed.GetValue(Only) ?? [], parsed.GetValue(Credentials), parsed.GetValue(Json), cancellation);
+        });
         return command;
     }
 
-    private static async Task<int> RunAsync(Plan plan, int credentials, FileInfo? json, CancellationToken cancellation)
+    private static async Task<int> RunAsync(Plan plan, string[] only, int credentials, FileInfo? json, CancellationToken cancellation)
     {
         var progress = new ProgressLine();
-        await using var bench = new TestBench(plan, progress);
+        await using var bench = new TestBench(plan, only, progress);
         try
         {
             await bench.SetUpAsync(credentials, cancellation);
@@ -50,7 +75,7 @@ internal static class LoadCommand
             progress.End();
             var report = await Report.MakeAsync(plan, credentials, measurements, bench, progress.Elapsed);
             report.Print();
-            report.Write(json);
+            report.Write(json, keep: only.Length == 0);
             return 0;
         }
         catch (OperationCanceledException)

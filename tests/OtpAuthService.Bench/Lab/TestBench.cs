@@ -1,4 +1,5 @@
 using Npgsql;
+using OtpAuthService.Bench.Client;
 using OtpAuthService.Bench.Measuring;
 using OtpAuthService.Bench.Populations;
 using OtpAuthService.Bench.Reporting;
@@ -9,7 +10,8 @@ using OtpAuthService.Credentials;
 namespace OtpAuthService.Bench.Lab;
 
 /// <summary>Everything a run measures, started and loaded: stores, servers, credentials, and the scenarios on them.</summary>
-internal sealed class TestBench(Plan plan, ProgressLine progress) : IAsyncDisposable
+/// <param name="only">Keys of the scenarios to measure; all where it is empty.</param>
+internal sealed class TestBench(Plan plan, IReadOnlyCollection<string> only, ProgressLine progress) : IAsyncDisposable
 {
     public const int Small = 10_000;
     public const int Large = 1_000_000;
@@ -30,29 +32,37 @@ internal sealed class TestBench(Plan plan, ProgressLine progress) : IAsyncDispos
 
     public Stores Stores { get; private set; } = null!;
 
-    public IReadOnlyList<Scenario> Scenarios => scenarios;
+    public IReadOnlyList<Scenario> Scenarios => [.. scenarios.Where(scenario => only.Count == 0 || only.Contains(scenario.Key))];
 
     /// <summary>Products with the credentials they hold: each is to have seen them once.</summary>
     public List<(Scenario Scenario, Population Population)> Products { get; } = [];
 
     public async Task SetUpAsync(int credentials, CancellationToken cancellation)
     {
+        (string[] Keys, Func<Task> Add)[] steps =
+        [
+            (["noop"], AddNoOpAsync),
+            (["single_update"], () => AddSingleUpdateAsync(credentials)),
+            (["batched_write"], () => AddBatchedWriteAsync(credentials)),
+            (["naive"], () => AddNaiveAsync(credentials)),
+            (["identity"], () => AddIdentityAsync(credentials)),
+            (["verify", "verify_mix", "verify_mtls", "verify_redis_gone", "verify_100k"], () => AddProductAsync(credentials)),
+            (["verify_10k"], () => AddSizeAsync("verify_10k", $"Verify, {Small:N0} credentials", Small)),
+            (["verify_1m"], () => AddSizeAsync("verify_1m", $"Verify, {Large:N0} credentials", Large)),
+        ];
+        if (only.Except(steps.SelectMany(step => step.Keys)).FirstOrDefault() is { } unknown)
+        {
+            throw new LoadFailedException($"There is no scenario {unknown}; there are {string.Join(", ", steps.SelectMany(step => step.Keys))}.");
+        }
+
         progress.Show("publishing the service, starting PostgreSQL and Redis");
         var publishing = Publication.MakeAsync(Path.Combine(folder, "published"));
         Stores = await Stores.StartAsync();
         published = await publishing;
-
-        Func<Task>[] steps =
-        [
-            () => AddRivalsAsync(credentials),
-            () => AddProductAsync(credentials),
-            () => AddSizeAsync("verify_10k", $"Verify, {Small:N0} credentials", Small),
-            () => AddSizeAsync("verify_1m", $"Verify, {Large:N0} credentials", Large),
-        ];
-        foreach (var step in steps)
+        foreach (var (_, add) in steps.Where(step => only.Count == 0 || step.Keys.Intersect(only).Any()))
         {
             cancellation.ThrowIfCancellationRequested();
-            await step();
+            await add();
         }
     }
 
@@ -70,41 +80,50 @@ internal sealed class TestBench(Plan plan, ProgressLine progress) : IAsyncDispos
         Directory.Delete(folder, recursive: true);
     }
 
-    private async Task AddRivalsAsync(int credentials)
+    private async Task AddNoOpAsync()
     {
-        progress.Show($"starting the rivals, {credentials:N0} credentials each");
-        var noOp = await StartRivalAsync(RivalKind.NoOp, postgres: "");
-        scenarios.Add(new Scenario("noop", "no-op gRPC", noOp, NoOpMethod, new EmptyCalls(), plan.InFlight));
+        progress.Show("starting the rivals");
+        var server = await StartRivalAsync(RivalKind.NoOp, postgres: "");
+        scenarios.Add(new Scenario("noop", "no-op gRPC", server, NoOpMethod, new EmptyCalls(), plan.InFlight));
+    }
 
-        var rows = await Stores.Postgres.CreateDatabaseAsync();
-        await RivalTables.LoadRowsAsync(rows, credentials);
-        var singleUpdate = await StartRivalAsync(RivalKind.SingleUpdate, rows);
-        scenarios.Add(new Scenario("single_update", "one UPDATE per call", singleUpdate, WriteMethod, new RowCalls(credentials, Resets.Nothing), plan.InFlight));
+    private async Task AddSingleUpdateAsync(int rows)
+    {
+        var database = await Stores.Postgres.CreateDatabaseAsync();
+        await RivalTables.LoadRowsAsync(database, rows);
+        var server = await StartRivalAsync(RivalKind.SingleUpdate, database);
+        scenarios.Add(new Scenario("single_update", "one UPDATE per call", server, WriteMethod, new RowCalls(rows, Resets.Nothing), plan.InFlight));
+    }
 
-        var batchedDatabase = await Stores.Postgres.CreateDatabaseAsync();
-        var batched = await StartRivalAsync(RivalKind.BatchedWrite, batchedDatabase);
-        await ProductTables.LoadAsync(batchedDatabase, new Population(credentials), MakeKek(batchedDatabase).Wrapping);
-        scenarios.Add(new Scenario(
-            "batched_write", "batched write", batched, WriteMethod,
-            new RowCalls(credentials, () => ProductTables.EmptyLogsAsync(batchedDatabase)), plan.InFlight));
+    private async Task AddBatchedWriteAsync(int credentials)
+    {
+        var database = await Stores.Postgres.CreateDatabaseAsync();
+        var server = await StartRivalAsync(RivalKind.BatchedWrite, database);
+        await ProductTables.LoadAsync(database, new Population(credentials), MakeKek(database).Wrapping);
+        var calls = new RowCalls(credentials, () => ProductTables.EmptyLogsAsync(database));
+        scenarios.Add(new Scenario("batched_write", "batched write", server, WriteMethod, calls, plan.InFlight));
+    }
 
-        var naiveDatabase = await Stores.Postgres.CreateDatabaseAsync();
-        var naive = await StartRivalAsync(RivalKind.Naive, naiveDatabase);
-        var naivePopulation = new Population(credentials);
-        await RivalTables.LoadNaiveAsync(naiveDatabase, naivePopulation);
-        scenarios.Add(new Scenario(
-            "naive", "naive: Otp.NET + EF Core", naive, VerifyMethod,
-            new VerifyCalls(
-                naivePopulation, mixed: false, MostRivalVerifies,
-                new Resets(() => RivalTables.EmptyNaiveLogAsync(naiveDatabase), Stores.FlushRedisAsync)), plan.InFlight));
+    private async Task AddNaiveAsync(int credentials)
+    {
+        progress.Show($"loading {credentials:N0} credentials into rivals");
+        var database = await Stores.Postgres.CreateDatabaseAsync();
+        var server = await StartRivalAsync(RivalKind.Naive, database);
+        var population = new Population(credentials);
+        await RivalTables.LoadNaiveAsync(database, population);
+        var calls = new VerifyCalls(
+            population, mixed: false, MostRivalVerifies, new Resets(() => RivalTables.EmptyNaiveLogAsync(database), Stores.FlushRedisAsync));
+        scenarios.Add(new Scenario("naive", "naive: Otp.NET + EF Core", server, VerifyMethod, calls, plan.InFlight));
+    }
 
-        var identityDatabase = await Stores.Postgres.CreateDatabaseAsync();
-        var identity = await StartRivalAsync(RivalKind.Identity, identityDatabase);
-        var identityPopulation = new Population(credentials);
-        await RivalTables.LoadIdentityAsync(identityDatabase, identityPopulation);
-        scenarios.Add(new Scenario(
-            "identity", "ASP.NET Core Identity", identity, VerifyMethod,
-            new VerifyCalls(identityPopulation, mixed: false, MostRivalVerifies, new Resets(Resets.Nothing, Resets.Nothing)), plan.InFlight));
+    private async Task AddIdentityAsync(int credentials)
+    {
+        var database = await Stores.Postgres.CreateDatabaseAsync();
+        var server = await StartRivalAsync(RivalKind.Identity, database);
+        var population = new Population(credentials);
+        await RivalTables.LoadIdentityAsync(database, population);
+        var calls = new VerifyCalls(population, mixed: false, MostRivalVerifies, new Resets(Resets.Nothing, Resets.Nothing));
+        scenarios.Add(new Scenario("identity", "ASP.NET Core Identity", server, VerifyMethod, calls, plan.InFlight));
     }
 
     /// <summary>The product with the number of credentials that the comparison is made with.</summary>

@@ -49,19 +49,29 @@ internal sealed class Report(Plan plan, int credentials, Measurements measured, 
         }
     }
 
-    public void Write(FileInfo? json)
+    /// <param name="json">Gets the JSON document.</param>
+    /// <param name="keep">Whether the results are kept in <c>results/</c>.</param>
+    public void Write(FileInfo? json, bool keep)
     {
-        var results = Path.Combine(Folder, "results");
-        Directory.CreateDirectory(results);
         var document = ResultJson.Of(plan, credentials, machine, notes, date, measured, ratios);
-        File.WriteAllText(Path.Combine(results, $"{Name}.json"), document);
-        File.WriteAllText(Path.Combine(results, $"{Name}.svg"), Plot.Of(measured, $"{machine.Processor}, {machine.Cores} cores, {date:yyyy-MM-dd}"));
-        File.WriteAllText(Path.Combine(results, $"{Name}.md"), $"# {date:yyyy-MM-dd}\n\n{ToMarkdown(plotFolder: "")}");
         if (json is not null)
         {
             File.WriteAllText(json.FullName, document);
         }
 
+        if (keep)
+        {
+            Keep(document);
+        }
+    }
+
+    private void Keep(string document)
+    {
+        var results = Path.Combine(Folder, "results");
+        Directory.CreateDirectory(results);
+        File.WriteAllText(Path.Combine(results, $"{Name}.json"), document);
+        File.WriteAllText(Path.Combine(results, $"{Name}.svg"), Plot.Of(measured, $"{machine.Processor}, {machine.Cores} cores, {date:yyyy-MM-dd}"));
+        File.WriteAllText(Path.Combine(results, $"{Name}.md"), $"# {date:yyyy-MM-dd}\n\n{ToMarkdown(plotFolder: "")}");
         if (plan == Plan.Full)
         {
             UpdateReadme();
