@@ -15,20 +15,29 @@ internal sealed class BindingDirectory(
         var institution = await institutions.FindAsync(contractor.Institution, cancellation);
         if (reading == Reading.Remembered && keys.TryGet(contractor, out var remembered))
         {
-            return new CurrentBinding(institution, new BindingReading(remembered.Binding, BindingState.Active), remembered.Credential);
+            return new CurrentBinding(institution, new BindingReading(remembered.Binding, BindingState.Active), remembered.Credential, FailuresCounted: false);
         }
 
         var newest = await newestBindings.FindAsync(contractor);
         if (newest is not { Reading: { State: BindingState.Active } binding })
         {
             keys.Forget(contractor);
-            return new CurrentBinding(institution, newest?.Reading, null);
+            return new CurrentBinding(institution, newest?.Reading, null, FailuresCounted: false);
         }
 
         var credential = wrapping.Open(newest.Value.Credential);
-        // Under the institution's own string: a million entries would otherwise keep a million copies of it.
-        keys.Keep(contractor with { Institution = institution.Id }, new BoundKey(binding.Id, credential));
-        return new CurrentBinding(institution, binding, credential);
+        if (newest.Value.FailuresCounted)
+        {
+            // Not for long, or the contractor is under attack: until then each act takes its turn anyway.
+            keys.Forget(contractor);
+        }
+        else
+        {
+            // Under the institution's own string: a million entries would otherwise keep a million copies of it.
+            keys.Keep(contractor with { Institution = institution.Id }, new BoundKey(binding.Id, credential));
+        }
+
+        return new CurrentBinding(institution, binding, credential, newest.Value.FailuresCounted);
     }
 
     /// <summary>The contractor's newest binding and guess budget as they are; the budget is null before the first act that draws on it.</summary>
@@ -78,4 +87,5 @@ internal sealed class BindingDirectory(
 /// <param name="Institution">The policy that decides.</param>
 /// <param name="Binding">The newest binding, or null where the contractor never registered.</param>
 /// <param name="Credential">The credential of an active binding.</param>
-internal readonly record struct CurrentBinding(Institution Institution, BindingReading? Binding, KeyedCredential? Credential);
+/// <param name="FailuresCounted">Whether something was counted against the contractor: then nothing is to be expected of the next OTP.</param>
+internal readonly record struct CurrentBinding(Institution Institution, BindingReading? Binding, KeyedCredential? Credential, bool FailuresCounted);

@@ -19,7 +19,9 @@ internal sealed class NewestBindings
     private const string Sql =
         """
         SELECT i.n, b.id, b.state, c.id, c.epoch, c.credential_id, c.wrapped_key, c.key_version, c.algorithm, c.digits, c.period_seconds,
-            c.drift_steps
+            c.drift_steps,
+            EXISTS (SELECT FROM contractors AS k WHERE k.institution_id = i.institution_id AND k.contractor_id = i.contractor_id
+                AND (k.consecutive_failures > 0 OR k.locked_until IS NOT NULL))
         FROM unnest($1, $2) WITH ORDINALITY AS i (institution_id, contractor_id, n)
         CROSS JOIN LATERAL (
             SELECT * FROM bindings WHERE institution_id = i.institution_id AND contractor_id = i.contractor_id ORDER BY id DESC LIMIT 1) AS b
@@ -72,8 +74,18 @@ internal sealed class NewestBindings
     }
 
     private static Task<Dictionary<ContractorRef, NewestBinding>> ReadAsync(OtpDbContext db, List<ContractorRef> who, CancellationToken stop) =>
-        Query(db, who).AsNoTracking().Include(b => b.Credential).ToDictionaryAsync(
-            b => new ContractorRef(b.InstitutionId, b.ContractorId), b => new NewestBinding(b.Reading, WrappedCredential.Of(b.Credential)), stop);
+        Query(db, who).AsNoTracking()
+            .Select(b => new
+            {
+                Binding = b,
+                b.Credential,
+                FailuresCounted = db.Contractors.Any(c => c.InstitutionId == b.InstitutionId && c.ContractorId == b.ContractorId
+                    && (c.ConsecutiveFailures > 0 || c.LockedUntil != null)),
+            })
+            .ToDictionaryAsync(
+                found => new ContractorRef(found.Binding.InstitutionId, found.Binding.ContractorId),
+                found => new NewestBinding(found.Binding.Reading, WrappedCredential.Of(found.Credential), found.FailuresCounted),
+                stop);
 
     private static async Task<Dictionary<ContractorRef, NewestBinding>> ReadAsync(
         NpgsqlConnection connection, List<ContractorRef> who, CancellationToken stop)
@@ -102,10 +114,11 @@ internal sealed class NewestBindings
             Algorithm: (Algorithm)row.GetInt16(8),
             Digits: row.GetInt32(9),
             PeriodSeconds: row.GetInt32(10),
-            DriftSteps: row.GetInt32(11)));
+            DriftSteps: row.GetInt32(11)),
+        row.GetBoolean(12));
 
     private readonly record struct Question(ContractorRef Contractor, TaskCompletionSource<NewestBinding?> Answer);
 }
 
 /// <summary>A contractor's newest binding, whatever its state, and its credential.</summary>
-internal readonly record struct NewestBinding(BindingReading Reading, WrappedCredential Credential);
+internal readonly record struct NewestBinding(BindingReading Reading, WrappedCredential Credential, bool FailuresCounted);

@@ -42,7 +42,6 @@ internal sealed class Suspension(BindingDirectory bindings, OtpChecker checker, 
         if (verdict is { Outcome: Outcome.Accepted })
         {
             turn.Binding!.Suspend(turn.Now);
-            turn.CurrentOf(otp.Credential).BeginEpoch();
         }
 
         return verdict;

@@ -32,7 +32,10 @@ internal sealed class Credential
     /// </summary>
     public TimeStep LastTimeStep { get; private set; } = TimeStep.None;
 
-    /// <summary>Grows when a decision made on an older reading of this credential or of its bindings must not stand.</summary>
+    /// <summary>
+    /// Grows when a decision that was begun on an older reading must not stand (promise P2). The database raises it by triggers, whoever
+    /// writes: where an active binding ends, where something is counted against its contractor for the first time, and where the drift changes.
+    /// </summary>
     public long Epoch { get; private set; }
 
     public CredentialStatus Status { get; set; } = CredentialStatus.Active;
@@ -54,9 +57,6 @@ internal sealed class Credential
     public void Claim(TimeStep step) => LastTimeStep = step > LastTimeStep
         ? step
         : throw new InvalidOperationException("A used time step was to be claimed again.");
-
-    /// <summary>Makes every decision that was begun on an older reading start again (promise P2).</summary>
-    public void BeginEpoch() => Epoch++;
 }
 
 /// <summary>Whether a credential may be used. Stored as a number: never renumber.</summary>

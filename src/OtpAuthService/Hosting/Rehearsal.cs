@@ -29,13 +29,14 @@ internal static class Rehearsal
         if (db.Database.GetDbConnection() is NpgsqlConnection postgres)
         {
             List<PendingDecision> accepted = [Prepare(contractor, binding, credential, TimeStep.At(now, 30))];
-            Require((await ProposalStatement.WriteAsync(postgres, accepted, now, cancellation)).Count == 1);
+            Require((await ProposalStatement.WriteAsync(postgres, accepted, now, careful: true, cancellation)).Count == 1);
         }
 
         List<PendingDecision> decided = [Prepare(contractor, binding, credential, TimeStep.At(now, 30).Plus(1)), Prepare(contractor, binding, credential, null)];
         var settled = await DecisionLedger.SettleAsync(db, decided, now, cancellation);
         Require(settled is [{ Answer.Verdict.Outcome: Outcome.Accepted }, { Answer.Verdict.Outcome: Outcome.Mismatch }]);
-        await db.Answers.Where(a => a.CallerId == Id).ExecuteDeleteAsync(cancellation);
+        var keys = decided.Select(p => p.Submission.Key).ToList();
+        Require(await db.Answers.Where(a => keys.Contains(a.Key)).ExecuteDeleteAsync(cancellation) == keys.Count);
         await transaction.RollbackAsync(cancellation);
     }
 
@@ -79,7 +80,7 @@ internal static class Rehearsal
         return new PendingDecision(submission, turn => new(OtpChecker.Settle(turn, binding.Reading, otp)), CancellationToken.None)
         {
             Otp = otp,
-            Proposal = OtpChecker.Propose(otp, binding.Reading),
+            Proposal = OtpChecker.Propose(otp),
         };
     }
 

@@ -46,7 +46,6 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
             credential.Property(c => c.Supplier).HasMaxLength(64);
             // What a claim rests on: written only if it is as it was read (promise P1).
             credential.Property(c => c.LastTimeStep).IsConcurrencyToken();
-            credential.Property(c => c.Epoch).IsConcurrencyToken();
             credential.Property(c => c.Status).IsConcurrencyToken();
             credential.ToTable(table => table.HasCheckConstraint("ck_credentials_digits", "digits IN (6, 8)"));
             credential.ToTable(table => table.HasCheckConstraint("ck_credentials_period", "period_seconds > 0"));
@@ -72,10 +71,9 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
 
         model.Entity<StoredAnswer>(answer =>
         {
-            answer.HasKey(a => new { a.CallerId, a.RequestId });
             // No index by time: it would cost every decision what it saves the sweeper twice a minute.
-            answer.Property(a => a.CallerId).HasMaxLength(128);
-            answer.Property(a => a.RequestId).HasMaxLength(64);
+            answer.HasKey(a => a.Key);
+            answer.Property(a => a.Key).ValueGeneratedNever();
         });
 
         model.Entity<AuditRecord>(record =>

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Security.Cryptography;
+using Npgsql;
 using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Storage;
@@ -143,8 +144,7 @@ internal sealed class DecisionLedger
 
         try
         {
-            var confirmed = await store.WriteDirectlyAsync((connection, stop) => ProposalStatement.WriteAsync(connection, proposed, now, stop), CancellationToken.None);
-            foreach (var pending in confirmed)
+            foreach (var pending in await ConfirmAsync(proposed, now))
             {
                 Complete(pending, new Answer(pending.Proposal!.Verdict, now, Repeated: false));
             }
@@ -161,9 +161,24 @@ internal sealed class DecisionLedger
         return [.. batch.Where(p => !p.Answer.IsCompleted)];
     }
 
+    private async Task<List<PendingDecision>> ConfirmAsync(List<PendingDecision> proposed, DateTimeOffset now)
+    {
+        try
+        {
+            return await WriteAsync(careful: false);
+        }
+        catch (PostgresException again) when (again.SqlState == PostgresErrorCodes.UniqueViolation)
+        {
+            return await WriteAsync(careful: true);
+        }
+
+        Task<List<PendingDecision>> WriteAsync(bool careful) => store.WriteDirectlyAsync(
+            (connection, stop) => ProposalStatement.WriteAsync(connection, proposed, now, careful, stop), CancellationToken.None);
+    }
+
     /// <summary>
-    /// A proposal may go first only where nothing of its contractor or credential has arrived before it: these are decided one after the
-    /// other, in the order of arrival.
+    /// A proposal may go first only where nothing of its contractor, credential or request id has arrived before it: these are decided one
+    /// after the other, in the order of arrival.
     /// </summary>
     private static (List<PendingDecision> Proposed, List<PendingDecision> Others) FirstOfEach(List<PendingDecision> batch)
     {
@@ -171,10 +186,12 @@ internal sealed class DecisionLedger
         var others = new List<PendingDecision>();
         var contractors = new HashSet<ContractorRef>(batch.Count);
         var credentials = new HashSet<long>(batch.Count);
+        var submissions = new HashSet<Guid>(batch.Count);
         foreach (var pending in batch)
         {
             var first = pending.Contractor is not { } contractor || contractors.Add(contractor);
             first &= pending.CredentialRef is not { } credential || credentials.Add(credential);
+            first &= submissions.Add(pending.Submission.Key);
             (first && pending.Proposal is not null ? proposed : others).Add(pending);
         }
 

@@ -49,6 +49,8 @@ internal sealed record PendingDecision(Submission Submission, Func<Turn, ValueTa
 /// A verdict that is right provided that nothing has changed: the statement that writes it says whether so. It never decides by itself.
 /// </summary>
 /// <param name="Verdict">The verdict; its time step, where it has one, is claimed by the same statement.</param>
-/// <param name="Binding">The active binding it rests on; null where it rests on none.</param>
-/// <param name="Epoch">The credential's epoch it rests on.</param>
-internal sealed record Proposal(Verdict Verdict, long? Binding = null, long Epoch = 0);
+/// <param name="Epoch">
+/// The credential's epoch it rests on: as long as it is the same, the binding is active, nothing is counted against its contractor, and the
+/// drift is as it was.
+/// </param>
+internal sealed record Proposal(Verdict Verdict, long Epoch = 0);

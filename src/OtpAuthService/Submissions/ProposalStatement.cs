@@ -11,49 +11,43 @@ internal static class ProposalStatement
 {
     /// <summary>
     /// A claim is the conditional UPDATE that everything rests on (promise P1). Rows are locked in the order of the input, which is sorted
-    /// by credential; a row that somebody else changes meanwhile is looked at again, with its epoch. The contractor's row is read and not
-    /// locked: whoever counts a failure at the same moment is simply later. A contractor with anything counted is not for this statement
-    /// but for a turn. A request id that has its answer already is for a turn as well, and of two that race to here the primary key of the
-    /// answers rolls back one whole statement.
+    /// by credential; a row that somebody else changes meanwhile is looked at again, with its epoch. The epoch stands for all that the
+    /// expectation rests on besides the row itself: the database raises it where a binding ends or something is counted against its contractor.
+    /// A request id that has its answer already is for a turn: its OTP is not to be claimed again, and if it were, the primary key of the
+    /// answers would roll back the whole statement. That happens where an id comes again with other content, so only then is it looked
+    /// for beforehand ($18).
     /// </summary>
     internal const string Sql =
         """
         WITH input AS MATERIALIZED (
             SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-                WITH ORDINALITY AS i (caller_id, request_id, fingerprint, rpc, institution_id, contractor_id, channel, purpose,
-                    binding, credential_ref, epoch, time_step, outcome, decision, retry_after, attempts_left, n)
+                WITH ORDINALITY AS i (key, fingerprint, caller_id, request_id, rpc, institution_id, contractor_id, channel, purpose,
+                    credential_ref, epoch, time_step, outcome, decision, retry_after, attempts_left, n)
         ),
         claimed AS (
             UPDATE credentials AS c SET last_time_step = i.time_step
             FROM input AS i
             WHERE c.id = i.credential_ref
-              AND i.time_step IS NOT NULL
               AND c.last_time_step < i.time_step
               AND c.epoch = i.epoch
               AND c.status = 1
               AND (c.valid_from IS NULL OR c.valid_from <= $17)
               AND (c.valid_until IS NULL OR c.valid_until > $17)
-              AND EXISTS (SELECT FROM bindings AS b WHERE b.id = i.binding AND b.state = 1)
-              AND NOT EXISTS (SELECT FROM contractors AS k WHERE k.institution_id = i.institution_id AND k.contractor_id = i.contractor_id
-                  AND (k.consecutive_failures > 0 OR k.locked_until IS NOT NULL))
-              AND NOT EXISTS (SELECT FROM answers AS a WHERE a.caller_id = i.caller_id AND a.request_id = i.request_id)
+              AND (NOT $18 OR NOT EXISTS (SELECT FROM answers AS a WHERE a.key = i.key))
             RETURNING i.*
         ),
         noted AS (
             SELECT i.* FROM input AS i
             WHERE i.time_step IS NULL
-              AND (i.binding IS NULL
-                OR EXISTS (SELECT FROM bindings AS b JOIN credentials AS c ON c.id = b.credential_ref
-                    WHERE b.id = i.binding AND b.state = 1 AND c.epoch = i.epoch AND c.status = 1
-                      AND (c.valid_from IS NULL OR c.valid_from <= $17) AND (c.valid_until IS NULL OR c.valid_until > $17))
-                AND NOT EXISTS (SELECT FROM contractors AS k WHERE k.institution_id = i.institution_id AND k.contractor_id = i.contractor_id
-                    AND (k.consecutive_failures > 0 OR k.locked_until IS NOT NULL)))
-              AND NOT EXISTS (SELECT FROM answers AS a WHERE a.caller_id = i.caller_id AND a.request_id = i.request_id)
+              AND (i.credential_ref IS NULL OR EXISTS (SELECT FROM credentials AS c
+                  WHERE c.id = i.credential_ref AND c.epoch = i.epoch AND c.status = 1
+                    AND (c.valid_from IS NULL OR c.valid_from <= $17) AND (c.valid_until IS NULL OR c.valid_until > $17)))
+              AND NOT EXISTS (SELECT FROM answers AS a WHERE a.key = i.key)
         ),
         confirmed AS (SELECT * FROM claimed UNION ALL SELECT * FROM noted),
         answered AS (
-            INSERT INTO answers (caller_id, request_id, fingerprint, outcome, decision, retry_after, attempts_left, credential_ref, decided_at)
-            SELECT caller_id, request_id, fingerprint, outcome, decision, retry_after, attempts_left, credential_ref, $17 FROM confirmed
+            INSERT INTO answers (key, fingerprint, outcome, decision, retry_after, attempts_left, credential_ref, decided_at)
+            SELECT key, fingerprint, outcome, decision, retry_after, attempts_left, credential_ref, $17 FROM confirmed
         ),
         recorded AS (
             INSERT INTO audit_records (decided_at, rpc, institution_id, caller_id, request_id, contractor_id, channel, purpose,
@@ -64,14 +58,20 @@ internal static class ProposalStatement
         SELECT n FROM confirmed
         """;
 
+    /// <param name="connection">Where.</param>
+    /// <param name="proposed">Different credentials, different request ids.</param>
+    /// <param name="now">The moment of all of them.</param>
+    /// <param name="careful">Whether to look for request ids that have an answer first, so that none of them fails the others.</param>
+    /// <param name="stop">Gives up; it is then not known whether anything was written.</param>
     /// <returns>The confirmed ones; for the others nothing was written.</returns>
     public static async Task<List<PendingDecision>> WriteAsync(
-        NpgsqlConnection connection, List<PendingDecision> proposed, DateTimeOffset now, CancellationToken stop)
+        NpgsqlConnection connection, List<PendingDecision> proposed, DateTimeOffset now, bool careful, CancellationToken stop)
     {
         proposed.Sort(static (a, b) => Nullable.Compare(a.CredentialRef, b.CredentialRef));
         await using var command = new NpgsqlCommand(Sql, connection);
         AddColumns(command.Parameters, proposed);
         command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = now.ToUnixTimeMilliseconds() });
+        command.Parameters.Add(new NpgsqlParameter<bool> { TypedValue = careful });
 
         var confirmed = new List<PendingDecision>(proposed.Count);
         await using var rows = await command.ExecuteReaderAsync(stop);
@@ -88,15 +88,15 @@ internal static class ProposalStatement
 
     private static void AddColumns(NpgsqlParameterCollection columns, List<PendingDecision> proposed)
     {
+        Add(NpgsqlDbType.Uuid, p => p.Submission.Key);
+        Add(NpgsqlDbType.Bytea, p => p.Submission.Fingerprint);
         Add(NpgsqlDbType.Text, p => p.Submission.Caller.Id);
         Add(NpgsqlDbType.Text, p => p.Submission.RequestId);
-        Add(NpgsqlDbType.Bytea, p => p.Submission.Fingerprint);
         Add(NpgsqlDbType.Text, p => p.Submission.Rpc);
         Add(NpgsqlDbType.Text, p => p.Submission.Institution.Value);
         Add(NpgsqlDbType.Text, p => p.Submission.Contractor?.Value);
         Add(NpgsqlDbType.Smallint, p => (short)p.Submission.Channel);
         Add(NpgsqlDbType.Smallint, p => (short)p.Submission.Purpose);
-        Add(NpgsqlDbType.Bigint, p => p.Proposal!.Binding);
         Add(NpgsqlDbType.Bigint, p => p.Proposal!.Verdict.CredentialRef);
         Add(NpgsqlDbType.Bigint, p => p.Proposal!.Epoch);
         Add(NpgsqlDbType.Bigint, p => p.Proposal!.Verdict.TimeStep?.Value);

@@ -6,9 +6,8 @@ internal sealed class StoredAnswer
     /// <summary>How long a retry gets the first answer; after that the request id is free again.</summary>
     public static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(120);
 
-    public required string CallerId { get; init; }
-
-    public required string RequestId { get; init; }
+    /// <summary>The submission's.</summary>
+    public required Guid Key { get; init; }
 
     public required byte[] Fingerprint { get; init; }
 
@@ -28,8 +27,7 @@ internal sealed class StoredAnswer
 
     public static StoredAnswer Of(Submission submission, Verdict verdict, DateTimeOffset now) => new()
     {
-        CallerId = submission.Caller.Id,
-        RequestId = submission.RequestId,
+        Key = submission.Key,
         Fingerprint = submission.Fingerprint,
         Outcome = verdict.Outcome,
         Decision = verdict.Decision,

@@ -28,7 +28,23 @@ internal sealed record Submission(
     byte[] Fingerprint,
     ContractorId? Contractor = null,
     Channel Channel = Channel.Unspecified,
-    Purpose Purpose = Purpose.Unspecified);
+    Purpose Purpose = Purpose.Unspecified)
+{
+    /// <summary>What its answer is found by: a digest of caller and request id, which is shorter than they are and as good as unique.</summary>
+    public Guid Key { get; } = Digest(Caller.Id, RequestId);
+
+    private static Guid Digest(string caller, string requestId)
+    {
+        // Ids are bounded, and a zero byte is in neither.
+        Span<byte> text = stackalloc byte[(3 * (caller.Length + requestId.Length)) + 1];
+        Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
+        var length = Encoding.UTF8.GetBytes(caller, text);
+        text[length++] = 0;
+        length += Encoding.UTF8.GetBytes(requestId, text[length..]);
+        SHA256.HashData(text[..length], digest);
+        return new Guid(digest[..16]);
+    }
+}
 
 /// <summary>
 /// Makes fingerprints. They are keyed, because a request holds an OTP and the digest of six digits without a key can be undone by

@@ -16,7 +16,7 @@ internal sealed class TurnRows
     private readonly Dictionary<ContractorRef, Binding> newest = [];
     private readonly List<Binding> holders = [];
     private readonly Dictionary<long, Credential> credentials = [];
-    private readonly Dictionary<(string Caller, string Request), StoredAnswer> answers = [];
+    private readonly Dictionary<Guid, StoredAnswer> answers = [];
 
     private TurnRows(OtpDbContext db) => Db = db;
 
@@ -81,18 +81,17 @@ internal sealed class TurnRows
         holders.Add(binding);
     }
 
-    public StoredAnswer? AnswerOf(Submission submission) => answers.GetValueOrDefault(KeyOf(submission));
+    public StoredAnswer? AnswerOf(Submission submission) => answers.GetValueOrDefault(submission.Key);
 
     public void Store(StoredAnswer answer)
     {
-        var key = (answer.CallerId, answer.RequestId);
-        if (answers.TryGetValue(key, out var expired))
+        if (answers.TryGetValue(answer.Key, out var expired))
         {
             Db.Entry(expired).CurrentValues.SetValues(answer);
         }
         else
         {
-            answers.Add(key, answer);
+            answers.Add(answer.Key, answer);
             Db.Answers.Add(answer);
         }
     }
@@ -106,8 +105,6 @@ internal sealed class TurnRows
             entry.Property(a => a.DecidedAt).IsModified = true;
         }
     }
-
-    private static (string Caller, string Request) KeyOf(Submission submission) => (submission.Caller.Id, submission.RequestId);
 
     private async Task LockContractorsAsync(List<ContractorRef> who, CancellationToken stop)
     {
@@ -168,11 +165,10 @@ internal sealed class TurnRows
 
     private async Task ReadAnswersAsync(IReadOnlyList<PendingDecision> batch, CancellationToken stop)
     {
-        var callers = batch.Select(p => p.Submission.Caller.Id).Distinct().ToList();
-        var requests = batch.Select(p => p.Submission.RequestId).Distinct().ToList();
-        foreach (var answer in await Db.Answers.Where(a => callers.Contains(a.CallerId) && requests.Contains(a.RequestId)).ToListAsync(stop))
+        var keys = batch.Select(p => p.Submission.Key).Distinct().ToList();
+        foreach (var answer in await Db.Answers.Where(a => keys.Contains(a.Key)).ToListAsync(stop))
         {
-            answers.Add((answer.CallerId, answer.RequestId), answer);
+            answers.Add(answer.Key, answer);
         }
     }
 }

@@ -30,9 +30,9 @@ internal sealed class OtpChecker(TimeProvider time)
     /// One that did not match is proposed as well, with a step that nobody can claim: it takes the same way, so that the time taken does
     /// not tell a locked contractor whether it would have been right.
     /// </summary>
-    public static Proposal? Propose(CheckedOtp otp, BindingReading binding) =>
+    public static Proposal? Propose(CheckedOtp otp) =>
         otp.FitsCredential
-            ? new Proposal(Accept(otp.Credential, otp.Step ?? TimeStep.None, Contractor.TemporaryLimit), binding.Id, otp.Credential.Epoch)
+            ? new Proposal(Accept(otp.Credential, otp.Step ?? TimeStep.None, Contractor.TemporaryLimit), otp.Credential.Epoch)
             : null;
 
     /// <summary>What is expected where the replay cache knows the step to be used: a refusal that claims and counts nothing.</summary>

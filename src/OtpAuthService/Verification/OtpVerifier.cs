@@ -29,7 +29,7 @@ internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker,
                     new PendingDecision(submission, turn => new(OtpChecker.Settle(turn, binding, check)), cancellation)
                     {
                         Otp = check,
-                        Proposal = OtpChecker.Propose(check, binding),
+                        Proposal = current.FailuresCounted ? null : OtpChecker.Propose(check),
                     });
             default:
                 throw new InvalidOperationException($"Binding state {current.Binding?.State} is not known.");

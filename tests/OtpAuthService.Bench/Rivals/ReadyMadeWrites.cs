@@ -60,7 +60,7 @@ internal sealed class ReadyMadeWrites
         return new PendingDecision(submission, _ => throw new InvalidOperationException("There is no act behind it."), CancellationToken.None)
         {
             Otp = new CheckedOtp(new KeyedCredential(row, Epoch: 0, NoKey, V1.Algorithm.Sha1, 6, 30, DriftSteps: 0), FitsCredential: true, step, TimeSpan.Zero),
-            Proposal = new Proposal(verdict, Binding: row),
+            Proposal = new Proposal(verdict),
         };
     }
 
@@ -69,7 +69,7 @@ internal sealed class ReadyMadeWrites
         try
         {
             var now = time.GetUtcNow();
-            var confirmed = await store.WriteDirectlyAsync((connection, stop) => ProposalStatement.WriteAsync(connection, batch, now, stop), CancellationToken.None);
+            var confirmed = await store.WriteDirectlyAsync((connection, stop) => ProposalStatement.WriteAsync(connection, batch, now, careful: false, stop), CancellationToken.None);
             confirmed.ForEach(pending => pending.Complete(new Answer(pending.Proposal!.Verdict, now, Repeated: false)));
             batch.ForEach(pending => pending.Complete(null));
         }

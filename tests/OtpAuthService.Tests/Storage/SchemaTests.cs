@@ -60,11 +60,88 @@ public class SchemaTests(StoreKind kind)
         }
     }
 
+    /// <summary>Claims rest on the epoch alone: whoever changes what they mean by it, also by hand, raises it.</summary>
+    [Test]
+    public async Task Epoch_BindingEndedOrFailureCountedOrDriftChanged_IsRaised()
+    {
+        await using var db = service.Services.GetRequiredService<StoreSet>().CreateContext();
+        (string Change, Func<Row, Task<int>> Make)[] changes =
+        [
+            ("suspended", row => row.Bindings(db).ExecuteUpdateAsync(set => set.SetProperty(b => b.State, BindingState.Suspended))),
+            ("deleted", row => row.Bindings(db).ExecuteDeleteAsync()),
+            ("first failure", row => row.Contractors(db).ExecuteUpdateAsync(set => set.SetProperty(c => c.ConsecutiveFailures, 1))),
+            ("locked", row => row.Contractors(db).ExecuteUpdateAsync(set => set.SetProperty(c => c.LockedUntil, service.Clock.GetUtcNow()))),
+            ("drift", row => row.Credentials(db).ExecuteUpdateAsync(set => set.SetProperty(c => c.DriftSteps, 1))),
+        ];
+        foreach (var (change, make) in changes)
+        {
+            var (row, other) = (await AddRowAsync(db), await AddRowAsync(db));
+            var before = (await row.EpochAsync(db), await other.EpochAsync(db));
+
+            Assert.That(await make(row), Is.EqualTo(1), change);
+
+            Assert.That((await row.EpochAsync(db), await other.EpochAsync(db)), Is.EqualTo((before.Item1 + 1, before.Item2)), change);
+        }
+    }
+
+    [Test]
+    public async Task Epoch_FailureOfAContractorWhoIsNewHere_IsRaised()
+    {
+        await using var db = service.Services.GetRequiredService<StoreSet>().CreateContext();
+        var row = await AddRowAsync(db);
+        await row.Contractors(db).ExecuteDeleteAsync();
+        var before = await row.EpochAsync(db);
+
+        var contractor = new Contractor { InstitutionId = row.Who.Institution, ContractorId = row.Who.Contractor };
+        contractor.CountFailure(service.Clock.GetUtcNow());
+        db.Contractors.Add(contractor);
+        await db.SaveChangesAsync();
+
+        Assert.That(await row.EpochAsync(db), Is.EqualTo(before + 1));
+    }
+
+    /// <summary>Or every guess would make all that are under way begin again.</summary>
+    [Test]
+    public async Task Epoch_FurtherFailureAndRightOtp_IsAsItWas()
+    {
+        await using var db = service.Services.GetRequiredService<StoreSet>().CreateContext();
+        var row = await AddRowAsync(db);
+        await row.Contractors(db).ExecuteUpdateAsync(set => set.SetProperty(c => c.ConsecutiveFailures, 1));
+        var before = await row.EpochAsync(db);
+
+        await row.Contractors(db).ExecuteUpdateAsync(set => set.SetProperty(c => c.ConsecutiveFailures, 2));
+        await row.Contractors(db).ExecuteUpdateAsync(set => set.SetProperty(c => c.ConsecutiveFailures, 0));
+        await row.Credentials(db).ExecuteUpdateAsync(set => set.SetProperty(c => c.LastTimeStep, c => new TimeStep(int.MaxValue)));
+
+        Assert.That(await row.EpochAsync(db), Is.EqualTo(before));
+    }
+
     [Test]
     public async Task Rehearsal_OfTheStart_LeavesNothing()
     {
         await using var db = service.Services.GetRequiredService<StoreSet>().CreateContext();
         Assert.That(await db.Credentials.CountAsync(c => c.Supplier == "rehearsal"), Is.Zero);
         Assert.That(await db.Institutions.CountAsync(), Is.EqualTo(2));
+    }
+
+    private async Task<Row> AddRowAsync(OtpDbContext db)
+    {
+        var (contractor, _) = await service.RegisteredAsync();
+        var binding = await db.Bindings.AsNoTracking().SingleAsync(b => b.ContractorId == ContractorId.Parse(contractor));
+        return new Row(new ContractorRef(binding.InstitutionId, binding.ContractorId), binding.CredentialRef);
+    }
+
+    /// <summary>A registered contractor in the tables.</summary>
+    private sealed record Row(ContractorRef Who, long Credential)
+    {
+        public IQueryable<Binding> Bindings(OtpDbContext db) =>
+            db.Bindings.Where(b => b.InstitutionId == Who.Institution && b.ContractorId == Who.Contractor);
+
+        public IQueryable<Contractor> Contractors(OtpDbContext db) =>
+            db.Contractors.Where(c => c.InstitutionId == Who.Institution && c.ContractorId == Who.Contractor);
+
+        public IQueryable<Credential> Credentials(OtpDbContext db) => db.Credentials.Where(c => c.Id == Credential);
+
+        public Task<long> EpochAsync(OtpDbContext db) => Credentials(db).Select(c => c.Epoch).SingleAsync();
     }
 }

@@ -95,7 +95,7 @@ public class StaleReadingTests(StoreKind kind)
     private async Task<Matched> MatchAsync(string contractor, string digits)
     {
         var who = new ContractorRef(InstitutionId.Parse("demo"), ContractorId.Parse(contractor));
-        var (institution, binding, credential) =
+        var (institution, binding, credential, _) =
             await service.Services.GetRequiredService<BindingDirectory>().FindAsync(who, Reading.Anew, CancellationToken.None);
         Assert.That(Otp.TryParse(digits, out var otp), Is.True);
         return new Matched(who, binding!.Value, service.Services.GetRequiredService<OtpChecker>().Check(credential!, institution, otp));
@@ -109,7 +109,7 @@ public class StaleReadingTests(StoreKind kind)
             new PendingDecision(submission, turn => new(OtpChecker.Settle(turn, matched.Binding, matched.Otp)), CancellationToken.None)
             {
                 Otp = matched.Otp,
-                Proposal = OtpChecker.Propose(matched.Otp, matched.Binding),
+                Proposal = OtpChecker.Propose(matched.Otp),
             });
     }
 

@@ -1,4 +1,5 @@
-﻿using Microsoft.EntityFrameworkCore.Migrations;
+﻿using System;
+using Microsoft.EntityFrameworkCore.Migrations;
 
 #nullable disable
 
@@ -11,11 +12,18 @@ namespace OtpAuthService.Storage.Migrations.Postgres
         protected override void Up(MigrationBuilder migrationBuilder)
         {
             // Every claim writes the row anew: with room in its page no index has to be told.
-            migrationBuilder.Sql("ALTER TABLE credentials SET (fillfactor = 80)");
+            migrationBuilder.Sql("ALTER TABLE credentials SET (fillfactor = 80);");
+
+            // They are found by another key from now on; a retry of the last two minutes is decided as a new submission.
+            migrationBuilder.Sql("DELETE FROM answers;");
 
             migrationBuilder.DropIndex(
                 name: "ix_audit_records_institution_id_contractor_id_id",
                 table: "audit_records");
+
+            migrationBuilder.DropPrimaryKey(
+                name: "pk_answers",
+                table: "answers");
 
             migrationBuilder.DropIndex(
                 name: "ix_answers_decided_at",
@@ -24,6 +32,14 @@ namespace OtpAuthService.Storage.Migrations.Postgres
             migrationBuilder.DropColumn(
                 name: "revision",
                 table: "contractors");
+
+            migrationBuilder.DropColumn(
+                name: "caller_id",
+                table: "answers");
+
+            migrationBuilder.DropColumn(
+                name: "request_id",
+                table: "answers");
 
             migrationBuilder.AlterColumn<string>(
                 name: "display_name",
@@ -169,33 +185,32 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                 oldType: "character varying(128)",
                 oldMaxLength: 128);
 
-            migrationBuilder.AlterColumn<string>(
-                name: "request_id",
+            migrationBuilder.AddColumn<Guid>(
+                name: "key",
                 table: "answers",
-                type: "character varying(64)",
-                maxLength: 64,
+                type: "uuid",
                 nullable: false,
-                collation: "C",
-                oldClrType: typeof(string),
-                oldType: "character varying(64)",
-                oldMaxLength: 64);
+                defaultValue: new Guid("00000000-0000-0000-0000-000000000000"));
 
-            migrationBuilder.AlterColumn<string>(
-                name: "caller_id",
+            migrationBuilder.AddPrimaryKey(
+                name: "pk_answers",
                 table: "answers",
-                type: "character varying(128)",
-                maxLength: 128,
-                nullable: false,
-                collation: "C",
-                oldClrType: typeof(string),
-                oldType: "character varying(128)",
-                oldMaxLength: 128);
+                column: "key");
         }
 
         /// <inheritdoc />
         protected override void Down(MigrationBuilder migrationBuilder)
         {
-            migrationBuilder.Sql("ALTER TABLE credentials RESET (fillfactor)");
+            migrationBuilder.Sql("DELETE FROM answers;");
+            migrationBuilder.Sql("ALTER TABLE credentials RESET (fillfactor);");
+
+            migrationBuilder.DropPrimaryKey(
+                name: "pk_answers",
+                table: "answers");
+
+            migrationBuilder.DropColumn(
+                name: "key",
+                table: "answers");
 
             migrationBuilder.AlterColumn<string>(
                 name: "display_name",
@@ -348,27 +363,26 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                 oldMaxLength: 128,
                 oldCollation: "C");
 
-            migrationBuilder.AlterColumn<string>(
-                name: "request_id",
-                table: "answers",
-                type: "character varying(64)",
-                maxLength: 64,
-                nullable: false,
-                oldClrType: typeof(string),
-                oldType: "character varying(64)",
-                oldMaxLength: 64,
-                oldCollation: "C");
-
-            migrationBuilder.AlterColumn<string>(
+            migrationBuilder.AddColumn<string>(
                 name: "caller_id",
                 table: "answers",
                 type: "character varying(128)",
                 maxLength: 128,
                 nullable: false,
-                oldClrType: typeof(string),
-                oldType: "character varying(128)",
-                oldMaxLength: 128,
-                oldCollation: "C");
+                defaultValue: "");
+
+            migrationBuilder.AddColumn<string>(
+                name: "request_id",
+                table: "answers",
+                type: "character varying(64)",
+                maxLength: 64,
+                nullable: false,
+                defaultValue: "");
+
+            migrationBuilder.AddPrimaryKey(
+                name: "pk_answers",
+                table: "answers",
+                columns: new[] { "caller_id", "request_id" });
 
             migrationBuilder.CreateIndex(
                 name: "ix_audit_records_institution_id_contractor_id_id",
