@@ -40,6 +40,9 @@ internal sealed class BindingDirectory(
         return new CurrentBinding(institution, binding, credential, newest.Value.FailuresCounted);
     }
 
+    /// <summary>Has the next <see cref="FindAsync"/> read the database.</summary>
+    public void Forget(ContractorRef contractor) => keys.Forget(contractor);
+
     /// <summary>The contractor's newest binding and guess budget as they are; the budget is null before the first act that draws on it.</summary>
     public Task<(Binding? Binding, Contractor? Budget)> FindStateAsync(ContractorRef contractor, CancellationToken cancellation) =>
         store.ReadAsync(

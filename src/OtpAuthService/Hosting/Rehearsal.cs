@@ -76,7 +76,7 @@ internal static class Rehearsal
         var caller = new Caller(Id, CallerRoles.None, new[] { contractor.Institution }.ToFrozenSet());
         var submission = new Submission(
             caller, Convert.ToHexString(RandomNumberGenerator.GetBytes(16)), "Rehearsal", contractor.Institution, Fingerprint: [], contractor.Contractor);
-        var otp = new CheckedOtp(credential, FitsCredential: true, step, TimeSpan.Zero);
+        var otp = new CheckedOtp(credential, FitsCredential: true, default, step);
         return new PendingDecision(submission, turn => new(OtpChecker.Settle(turn, binding.Reading, otp)), CancellationToken.None)
         {
             Otp = otp,

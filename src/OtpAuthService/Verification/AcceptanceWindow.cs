@@ -13,9 +13,8 @@ internal readonly record struct AcceptanceWindow(TimeStep First, TimeStep Last)
     }
 
     /// <summary>
-    /// How long an OTP of a step can be submitted at most: from when it is first the last of the window until it was the first of it.
-    /// A claim is remembered that long and one period more, for replicas whose clocks differ.
+    /// How long an OTP of a step can be submitted at most, from when it is first the last of the window until it was the first of it, and one
+    /// period more for replicas whose clocks differ.
     /// </summary>
-    public static TimeSpan Lifetime(KeyedCredential credential, Institution institution) =>
-        TimeSpan.FromSeconds((institution.LookBackSteps + institution.LookAheadSteps + 2) * credential.PeriodSeconds);
+    public TimeSpan Lifetime(int periodSeconds) => TimeSpan.FromSeconds((Last.Value - First.Value + 2) * periodSeconds);
 }

@@ -14,15 +14,14 @@ internal sealed class OtpChecker(TimeProvider time)
     /// <param name="otp">The submitted digits.</param>
     public CheckedOtp Check(KeyedCredential credential, Institution institution, Otp otp)
     {
-        var remembered = AcceptanceWindow.Lifetime(credential, institution);
+        var window = AcceptanceWindow.Of(credential, institution, time.GetUtcNow());
         if (otp.Length != credential.Digits)
         {
-            return new CheckedOtp(credential, FitsCredential: false, Step: null, remembered);
+            return new CheckedOtp(credential, FitsCredential: false, window, Step: null);
         }
 
-        var window = AcceptanceWindow.Of(credential, institution, time.GetUtcNow());
         var step = TotpMatcher.Match(credential.Key.Buffer, credential.Algorithm, otp, window.First, window.Last);
-        return new CheckedOtp(credential, FitsCredential: true, step, remembered);
+        return new CheckedOtp(credential, FitsCredential: true, window, step);
     }
 
     /// <summary>
@@ -123,10 +122,13 @@ internal sealed class OtpChecker(TimeProvider time)
 /// <summary>An OTP held against a credential, before anything is decided.</summary>
 /// <param name="Credential">The credential as it was read.</param>
 /// <param name="FitsCredential">False where the number of digits is not the credential's.</param>
+/// <param name="Window">The steps it was held against.</param>
 /// <param name="Step">The step it belongs to, or null.</param>
-/// <param name="Lifetime">How long an OTP of the step could still be submitted within the window.</param>
-internal sealed record CheckedOtp(KeyedCredential Credential, bool FitsCredential, TimeStep? Step, TimeSpan Lifetime)
+internal sealed record CheckedOtp(KeyedCredential Credential, bool FitsCredential, AcceptanceWindow Window, TimeStep? Step)
 {
+    /// <summary>How long a claim of the step is worth remembering.</summary>
+    public TimeSpan Lifetime => Window.Lifetime(Credential.PeriodSeconds);
+
     /// <summary>The highest step that the replay cache knows to be used; null where it does not know.</summary>
     public TimeStep? KnownUsed { get; set; }
 

@@ -25,12 +25,19 @@ internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker,
             case BindingState.Active:
                 var binding = current.Binding.Value;
                 var check = checker.Check(current.Credential!, current.Institution, otp);
-                return await ledger.DecideAsync(
+                var answer = await ledger.DecideAsync(
                     new PendingDecision(submission, turn => new(OtpChecker.Settle(turn, binding, check)), cancellation)
                     {
                         Otp = check,
                         Proposal = current.FailuresCounted ? null : OtpChecker.Propose(check),
                     });
+                if (answer is { Verdict.Outcome: Outcome.Mismatch })
+                {
+                    // What was counted has begun an epoch: the next act need not find that out.
+                    bindings.Forget(contractor);
+                }
+
+                return answer;
             default:
                 throw new InvalidOperationException($"Binding state {current.Binding?.State} is not known.");
         }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using OtpAuthService.Credentials;
 using OtpAuthService.Telemetry;
 using Polly;
@@ -7,9 +8,10 @@ using StackExchange.Redis;
 namespace OtpAuthService.Verification;
 
 /// <summary>
-/// The replay cache shared by all replicas. Key <c>otp:{deployment:credential row}:used</c>, value the highest used time step. It holds no
-/// credential id (promise P7); the first part comes from the KEK, so that two services on one Redis do not take each other's rows for
-/// theirs; the braces are the hash tag that keeps whatever is added for a credential in one slot of a Cluster.
+/// The replay cache shared by all replicas: for each time step the set of the credentials (their rows) that have used it. Key
+/// <c>otp:{deployment:period:step}:used</c>. It holds no credential id (promise P7), and the first part comes from the KEK, so that two services on
+/// one Redis do not take each other's rows for theirs. The braces are the hash tag that keeps whatever is added for a step in one slot of a
+/// Cluster; every command here names one key. A foreign hand may leave there what it likes: a member is a refusal, anything else is nothing.
 /// </summary>
 internal sealed class RedisReplayCache : IReplayCache
 {
@@ -17,18 +19,14 @@ internal sealed class RedisReplayCache : IReplayCache
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(20);
 
     /// <summary>
-    /// Raises each value and never lowers it: replicas' notices may arrive in any order. What cannot be a step gives way. KEYS are
-    /// credentials; ARGV holds for each its step and, in milliseconds, how long an OTP of that step can still be submitted: from when it is
-    /// first the last of the window until it was the first of it, and one period more for replicas whose clocks differ
-    /// (<see cref="AcceptanceWindow.Lifetime"/>).
+    /// Adds credentials (ARGV from 2) to the set of a step, which is kept as long as any of them asks for: ARGV 1, milliseconds, how long an OTP
+    /// of the step can still be submitted (<see cref="AcceptanceWindow.Lifetime"/>).
     /// </summary>
-    private const string RaiseScript =
+    private const string AddScript =
         """
-        for i, key in ipairs(KEYS) do
-            local known = tonumber(redis.call('GET', key))
-            if not known or known < tonumber(ARGV[2 * i - 1]) or known > 2147483647 then
-                redis.call('SET', key, ARGV[2 * i - 1], 'PX', ARGV[2 * i])
-            end
+        redis.call('SADD', KEYS[1], unpack(ARGV, 2))
+        if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then
+            redis.call('PEXPIRE', KEYS[1], ARGV[1])
         end
         """;
 
@@ -64,18 +62,26 @@ internal sealed class RedisReplayCache : IReplayCache
             .Build();
     }
 
-    /// <summary>Several masters; asked again and again, for the first connection may come late.</summary>
-    private bool IsCluster => redis.GetServers().Any(server => server is { IsConnected: true, ServerType: ServerType.Cluster });
-
     public bool IsDegraded => !redis.IsConnected || breaker.CircuitState != CircuitState.Closed;
 
     public async ValueTask AskAsync(IReadOnlyList<CheckedOtp> otps)
     {
         try
         {
-            await pipeline.ExecuteAsync(
-                static async (call, _) => await Task.WhenAll(call.Cache.BySlot(call.Otps).Select(call.Cache.AskSlotAsync)).WaitAsync(Patience, CancellationToken.None),
-                (Cache: this, Otps: otps));
+            var steps = BySteps(otps);
+            var answers = await pipeline.ExecuteAsync(
+                static async (call, _) => await Task.WhenAll(call.Steps.Select(call.Cache.AskAsync)).WaitAsync(Patience, CancellationToken.None),
+                (Cache: this, Steps: steps));
+            foreach (var ((step, asking), used) in steps.Zip(answers))
+            {
+                for (var i = 0; i < used.Length; i++)
+                {
+                    if (used[i] && !(asking[i].KnownUsed >= step.Step))
+                    {
+                        asking[i].KnownUsed = step.Step;
+                    }
+                }
+            }
         }
         catch (Exception unknown) when (IsExpected(unknown))
         {
@@ -85,17 +91,19 @@ internal sealed class RedisReplayCache : IReplayCache
 
     public void Remember(IReadOnlyList<CheckedOtp> claimed)
     {
-        if (claimed.Count == 0 || breaker.CircuitState == CircuitState.Open)
+        if (breaker.CircuitState == CircuitState.Open)
         {
-            // Nothing to tell, or to a hung server, where notices would only pile up in memory.
+            // A hung server, where notices would only pile up in memory.
             return;
         }
 
         try
         {
-            foreach (var slot in BySlot(claimed))
+            foreach (var step in claimed.GroupBy(otp => (otp.Credential.PeriodSeconds, otp.Step!.Value)))
             {
-                _ = redis.GetDatabase().ScriptEvaluateAsync(RaiseScript, Keys(slot), StepsAndLifetimes(slot), CommandFlags.FireAndForget);
+                var lifetime = (long)step.Max(otp => otp.Lifetime).TotalMilliseconds;
+                RedisValue[] arguments = [lifetime, .. step.Select(otp => (RedisValue)otp.Credential.Id)];
+                _ = redis.GetDatabase().ScriptEvaluateAsync(AddScript, [KeyOf(step.Key)], arguments, CommandFlags.FireAndForget);
             }
         }
         catch (Exception lost) when (IsExpected(lost))
@@ -104,42 +112,28 @@ internal sealed class RedisReplayCache : IReplayCache
         }
     }
 
-    /// <summary>One command for all, but in a Cluster, where a command takes the keys of one slot only, one for each.</summary>
-    private IEnumerable<IReadOnlyList<CheckedOtp>> BySlot(IReadOnlyList<CheckedOtp> otps) =>
-        IsCluster ? otps.GroupBy(otp => otp.Credential.Id, (_, same) => same.ToList()) : [otps];
-
-    private async Task AskSlotAsync(IReadOnlyList<CheckedOtp> otps)
+    /// <summary>
+    /// One question for each step that is asked about: has the credential used the submitted step, or a later one of its window? Two or three
+    /// steps, however many OTPs they are, for most are of the same ones.
+    /// </summary>
+    private static Dictionary<(int Period, TimeStep Step), List<CheckedOtp>> BySteps(IReadOnlyList<CheckedOtp> otps)
     {
-        var known = await redis.GetDatabase().StringGetAsync(Keys(otps));
-        for (var i = 0; i < known.Length; i++)
+        var steps = new Dictionary<(int Period, TimeStep Step), List<CheckedOtp>>();
+        foreach (var otp in otps)
         {
-            // A foreign hand may have left anything there: 2³¹ periods, the year 4000, is no step, and times are not to be reckoned from it.
-            otps[i].KnownUsed = known[i].TryParse(out long step) && step is >= 0 and <= int.MaxValue ? new TimeStep(step) : null;
-        }
-    }
-
-    private RedisKey[] Keys(IReadOnlyList<CheckedOtp> otps)
-    {
-        var keys = new RedisKey[otps.Count];
-        for (var i = 0; i < keys.Length; i++)
-        {
-            keys[i] = $"otp:{{{deployment}:{otps[i].Credential.Id}}}:used";
+            for (var step = otp.Step!.Value; step <= otp.Window.Last; step = step.Plus(1))
+            {
+                (CollectionsMarshal.GetValueRefOrAddDefault(steps, (otp.Credential.PeriodSeconds, step), out _) ??= []).Add(otp);
+            }
         }
 
-        return keys;
+        return steps;
     }
 
-    private static RedisValue[] StepsAndLifetimes(IReadOnlyList<CheckedOtp> otps)
-    {
-        var values = new RedisValue[2 * otps.Count];
-        for (var i = 0; i < otps.Count; i++)
-        {
-            values[2 * i] = otps[i].Step!.Value.Value;
-            values[(2 * i) + 1] = (long)otps[i].Lifetime.TotalMilliseconds;
-        }
+    private Task<bool[]> AskAsync(KeyValuePair<(int Period, TimeStep Step), List<CheckedOtp>> step) =>
+        redis.GetDatabase().SetContainsAsync(KeyOf(step.Key), [.. step.Value.Select(otp => (RedisValue)otp.Credential.Id)]);
 
-        return values;
-    }
+    private RedisKey KeyOf((int Period, TimeStep Step) step) => $"otp:{{{deployment}:{step.Period}:{step.Step.Value}}}:used";
 
     private static bool IsExpected(Exception error) => error is RedisException or TimeoutException or BrokenCircuitException or ObjectDisposedException;
 }

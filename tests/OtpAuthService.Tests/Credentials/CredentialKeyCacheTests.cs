@@ -172,11 +172,29 @@ public class CredentialKeyCacheTests(StoreKind kind)
     [Test]
     public async Task Verify_SecondTime_StartsWithoutReadingTheBinding()
     {
-        var (contractor, _) = await service.RegisteredAsync();
+        var (contractor, token) = await service.RegisteredAsync();
         Assert.That(Keys.TryGet(Of(contractor), out _), Is.False);
 
-        await service.Auth.VerifyAsync(contractor, "123456");
+        await service.Auth.VerifyAsync(contractor, token.At(service.Clock.GetUtcNow()));
 
+        Assert.That(Keys.TryGet(Of(contractor), out _), Is.True);
+    }
+
+    /// <summary>Nothing is to be expected of contractors with something against them, so nothing is remembered either.</summary>
+    [Test]
+    public async Task Verify_AfterAWrongOtp_ReadsTheBindingUntilARightOne()
+    {
+        var now = service.Clock.GetUtcNow();
+        var (contractor, token) = await service.RegisteredAsync();
+        await service.Auth.VerifyAsync(contractor, token.At(now));
+
+        await service.Auth.VerifyAsync(contractor, token.WrongAt(now));
+        Assert.That(Keys.TryGet(Of(contractor), out _), Is.False);
+        await service.Auth.VerifyAsync(contractor, token.WrongAt(now));
+        Assert.That(Keys.TryGet(Of(contractor), out _), Is.False);
+
+        await service.Auth.VerifyAsync(contractor, token.At(now, 1));
+        await service.Auth.VerifyAsync(contractor, token.At(now, 1));
         Assert.That(Keys.TryGet(Of(contractor), out _), Is.True);
     }
 

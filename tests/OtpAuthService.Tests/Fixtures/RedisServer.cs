@@ -42,7 +42,7 @@ internal sealed class RedisServer : IAsyncDisposable
         await redis.GetServers()[0].FlushAllDatabasesAsync();
     }
 
-    /// <summary>A foreign writer: every key gets this value.</summary>
+    /// <summary>A foreign writer: every key gets this value, whatever it was.</summary>
     public async Task SetAllAsync(string value)
     {
         await using var redis = await ConnectionMultiplexer.ConnectAsync(ConnectionString);
@@ -52,17 +52,35 @@ internal sealed class RedisServer : IAsyncDisposable
         }
     }
 
-    /// <summary>All keys and values, to be searched.</summary>
-    public async Task<string> DumpAsync()
+    /// <summary>All sets with their members, to be searched and told from each other.</summary>
+    public async Task<IReadOnlyDictionary<string, IReadOnlyList<string>>> SetsAsync()
     {
         await using var redis = await ConnectionMultiplexer.ConnectAsync(ConnectionString);
-        var lines = new List<string>();
+        var sets = new Dictionary<string, IReadOnlyList<string>>();
         await foreach (var key in redis.GetServers()[0].KeysAsync())
         {
-            lines.Add($"{key}={await redis.GetDatabase().StringGetAsync(key)}");
+            sets.Add($"{key}", [.. (await redis.GetDatabase().SetMembersAsync(key)).Select(member => $"{member}")]);
         }
 
-        return string.Join('\n', lines);
+        return sets;
+    }
+
+    public async Task AddAsync(string set, string member)
+    {
+        await using var redis = await ConnectionMultiplexer.ConnectAsync(ConnectionString);
+        await redis.GetDatabase().SetAddAsync(set, member);
+    }
+
+    public async Task ExpireAsync(string key, TimeSpan lifetime)
+    {
+        await using var redis = await ConnectionMultiplexer.ConnectAsync(ConnectionString);
+        await redis.GetDatabase().KeyExpireAsync(key, lifetime);
+    }
+
+    public async Task<TimeSpan?> LifetimeAsync(string key)
+    {
+        await using var redis = await ConnectionMultiplexer.ConnectAsync(ConnectionString);
+        return await redis.GetDatabase().KeyTimeToLiveAsync(key);
     }
 
     /// <summary>How often each command was called since the start, those within scripts too; by its name in lower case.</summary>
