@@ -91,7 +91,6 @@ internal sealed class DecisionLedger
         {
             batch.RemoveAll(LeaveOut);
             await SettleAsync(confirms ? await ConfirmAsync(batch) : batch);
-            replays.Remember([.. batch.Where(p => p.Claimed).Select(p => p.Otp!)]);
         }
         catch (Exception failure)
         {
@@ -144,10 +143,8 @@ internal sealed class DecisionLedger
 
         try
         {
-            foreach (var pending in await ConfirmAsync(proposed, now))
-            {
-                Complete(pending, new Answer(pending.Proposal!.Verdict, now, Repeated: false));
-            }
+            var confirmed = await ConfirmAsync(proposed, now);
+            Announce([.. confirmed.Select(pending => (pending, (Answer?)new Answer(pending.Proposal!.Verdict, now, Repeated: false)))]);
         }
         catch (StoreUnavailableException unavailable) when (!unavailable.IsRowHeld)
         {
@@ -158,7 +155,7 @@ internal sealed class DecisionLedger
             // One of them does not fit, or a lock was not to be had soon: nothing was written, and the acts find out which.
         }
 
-        return [.. batch.Where(p => !p.Answer.IsCompleted)];
+        return [.. batch.Where(p => !p.IsSettled)];
     }
 
     private async Task<List<PendingDecision>> ConfirmAsync(List<PendingDecision> proposed, DateTimeOffset now)
@@ -209,17 +206,12 @@ internal sealed class DecisionLedger
         try
         {
             var settled = await store.WriteAsync((db, stop) => SettleAsync(db, batch, Now, stop), CancellationToken.None, within);
-            foreach (var (pending, answer, refusal) in settled)
+            foreach (var (pending, _, refusal) in settled.Where(s => s.Refusal is not null))
             {
-                if (refusal is null)
-                {
-                    Complete(pending, answer);
-                }
-                else
-                {
-                    pending.Fail(refusal);
-                }
+                pending.Fail(refusal!);
             }
+
+            Announce([.. settled.Where(s => s.Refusal is null).Select(s => (s.Pending, s.Answer))]);
         }
         catch (Exception failure) when (batch.Count == 1 || failure is StoreUnavailableException { IsRowHeld: false })
         {
@@ -299,14 +291,29 @@ internal sealed class DecisionLedger
         return new Answer(verdict, now, Repeated: false);
     }
 
-    private void Complete(PendingDecision pending, Answer? answer)
+    /// <summary>
+    /// What follows a commit: the replay cache is told, and the callers go on, one after the other and beside the next batch. One work item
+    /// for all of them: their answers then leave in a few packets.
+    /// </summary>
+    private void Announce(List<(PendingDecision Pending, Answer? Answer)> decided)
     {
-        if (answer is not null)
-        {
-            instruments.Decided(pending.Submission, answer);
-        }
+        decided.ForEach(d => d.Pending.IsSettled = true);
+        replays.Remember([.. decided.Where(d => d is { Answer: { Repeated: false, Verdict.TimeStep: not null }, Pending.Otp: not null }).Select(d => d.Pending.Otp!)]);
+        ThreadPool.UnsafeQueueUserWorkItem(
+            static announced =>
+            {
+                foreach (var (pending, answer) in announced.Decided)
+                {
+                    if (answer is not null)
+                    {
+                        announced.Instruments.Decided(pending.Submission, answer);
+                    }
 
-        pending.Complete(answer);
+                    pending.Complete(answer);
+                }
+            },
+            (Decided: decided, Instruments: instruments),
+            preferLocal: false);
     }
 }
 

@@ -13,8 +13,8 @@ namespace OtpAuthService.Submissions;
 /// <param name="Cancellation">The caller no longer waits. Heeded until the submission's batch begins, and not after.</param>
 internal sealed record PendingDecision(Submission Submission, Func<Turn, ValueTask<Verdict?>> Decide, CancellationToken Cancellation)
 {
-    // Not run inline: the batch must not wait for what a caller does with its answer.
-    private readonly TaskCompletionSource<Answer?> answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    // Whoever waits goes on where it is completed: the ledger tells the callers of a whole batch at once, and not where it decides.
+    private readonly TaskCompletionSource<Answer?> answer = new();
 
     /// <summary>The OTP that it is about, as it was matched; null where there is none.</summary>
     public CheckedOtp? Otp { get; init; }
@@ -37,12 +37,16 @@ internal sealed record PendingDecision(Submission Submission, Func<Turn, ValueTa
     /// <summary>Completes with the answer, after its commit; with null where the act's reading was out of date.</summary>
     public Task<Answer?> Answer => answer.Task;
 
-    /// <summary>Whether it was decided and has claimed the time step of its OTP.</summary>
-    public bool Claimed => answer.Task is { IsCompletedSuccessfully: true, Result: { Repeated: false, Verdict.TimeStep: not null } } && Otp is not null;
+    /// <summary>Whether it was decided or has failed; its caller may not have been told yet.</summary>
+    public bool IsSettled { get; set; }
 
     public void Complete(Answer? decided) => answer.TrySetResult(decided);
 
-    public void Fail(Exception reason) => answer.TrySetException(reason);
+    public void Fail(Exception reason)
+    {
+        IsSettled = true;
+        answer.TrySetException(reason);
+    }
 }
 
 /// <summary>

@@ -50,9 +50,18 @@ internal sealed record Submission(
 /// Makes fingerprints. They are keyed, because a request holds an OTP and the digest of six digits without a key can be undone by
 /// trying them all (promise P7). The key comes from the KEK, so that every replica makes the same fingerprint.
 /// </summary>
-internal sealed class Fingerprints(Kek kek)
+internal sealed class Fingerprints : IDisposable
 {
-    private readonly byte[] key = kek.Derive("otpauth.v1 request fingerprint");
+    private readonly byte[] key;
+
+    // Kept, because to key a new one costs more than to use it; one per thread, because it does one thing at a time.
+    private readonly ThreadLocal<IncrementalHash> keyed;
+
+    public Fingerprints(Kek kek)
+    {
+        key = kek.Derive("otpauth.v1 request fingerprint");
+        keyed = new ThreadLocal<IncrementalHash>(() => IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, key));
+    }
 
     public byte[] Of(string rpc, IMessage request)
     {
@@ -65,7 +74,9 @@ internal sealed class Fingerprints(Kek kek)
             var named = Encoding.UTF8.GetBytes(rpc, content);
             content[named] = 0;
             request.WriteTo(content[(named + 1)..]);
-            return HMACSHA256.HashData(key, content);
+            var hmac = keyed.Value!;
+            hmac.AppendData(content);
+            return hmac.GetHashAndReset();
         }
         finally
         {
@@ -73,6 +84,8 @@ internal sealed class Fingerprints(Kek kek)
             ArrayPool<byte>.Shared.Return(rented);
         }
     }
+
+    public void Dispose() => keyed.Dispose();
 
     /// <summary>For a request that arrives in pieces.</summary>
     public IncrementalHash Begin(string rpc)

@@ -8,7 +8,7 @@ using OtpAuthService.Tests.Fixtures;
 namespace OtpAuthService.Bench.Lab;
 
 /// <summary>A server in a process of its own, product or rival, with what can be read of it from outside.</summary>
-internal sealed partial class MeasuredServer : IDisposable
+internal sealed class MeasuredServer : IDisposable
 {
     private readonly ChildProcess process;
     private readonly Uri metrics;
@@ -75,12 +75,17 @@ internal sealed partial class MeasuredServer : IDisposable
     }
 
     /// <summary>Bytes allocated since the start, by the runtime's own counter.</summary>
-    public async Task<double> ReadAllocatedBytesAsync()
+    public Task<double> ReadAllocatedBytesAsync() => ReadAsync("dotnet_gc_heap_total_allocated_bytes_total");
+
+    /// <summary>Seconds that the compiler has worked since the start, by the same.</summary>
+    public Task<double> ReadCompilationSecondsAsync() => ReadAsync("dotnet_jit_compilation_time_seconds_total");
+
+    private async Task<double> ReadAsync(string counter)
     {
         var text = await http.GetStringAsync(metrics);
-        return Allocated().Match(text) is { Success: true } match
+        return Regex.Match(text, $@"^{counter}(?:\{{[^}}]*\}})? (\S+)", RegexOptions.Multiline) is { Success: true } match
             ? double.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture)
-            : throw new InvalidOperationException("/metrics does not tell what was allocated.");
+            : throw new InvalidOperationException($"/metrics does not tell {counter}.");
     }
 
     public void Dispose()
@@ -98,7 +103,4 @@ internal sealed partial class MeasuredServer : IDisposable
             throw new InvalidOperationException($"A server has not started:\n{process.Output}");
         }
     }
-
-    [GeneratedRegex(@"^dotnet_gc_heap_total_allocated_bytes_total(?:\{[^}]*\})? (\S+)", RegexOptions.Multiline)]
-    private static partial Regex Allocated();
 }

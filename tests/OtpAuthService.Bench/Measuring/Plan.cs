@@ -25,7 +25,7 @@ internal sealed record Plan
 
     public int Bursts { get; init; } = 3;
 
-    /// <summary>For the compiler to have optimised what is measured, per server and number of calls in flight.</summary>
+    /// <summary>For the compiler to have optimised what is measured: at most so long per server, and no longer than it has work.</summary>
     public required TimeSpan WarmUp { get; init; }
 
     /// <summary>For the product to have seen each credential once; those it has not seen by then are not used.</summary>
@@ -38,7 +38,7 @@ internal sealed record Plan
         InFlight = [1, 8, 32, 128, 256],
         SideInFlight = [1, 8, 32, 128, 256],
         Counted = TimeSpan.FromSeconds(3),
-        WarmUp = TimeSpan.FromSeconds(5),
+        WarmUp = TimeSpan.FromSeconds(40),
         FirstSight = TimeSpan.FromSeconds(120),
     };
 
@@ -49,7 +49,7 @@ internal sealed record Plan
         InFlight = [1, 32, 128],
         SideInFlight = [128],
         Counted = TimeSpan.FromSeconds(0.8),
-        WarmUp = TimeSpan.FromSeconds(1),
+        WarmUp = TimeSpan.FromSeconds(12),
         FirstSight = TimeSpan.FromSeconds(6),
     };
 }
