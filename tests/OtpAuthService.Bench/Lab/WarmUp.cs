@@ -33,7 +33,7 @@ internal static class WarmUp
             {
                 cancellation.ThrowIfCancellationRequested();
                 progress.Show($"warming up: {scenario.Title}, {seen:N0} credentials seen");
-                seen += await CallAsync(scenario, InFlight, Stretch);
+                seen += await CallAsync(scenario, InFlight, StretchOf(scenario, plan));
             }
 
             await UntilCompiledAsync(scenario, InFlight, plan, progress, cancellation);
@@ -56,17 +56,21 @@ internal static class WarmUp
     private static async Task UntilCompiledAsync(Scenario scenario, int inFlight, Plan plan, ProgressLine progress, CancellationToken cancellation)
     {
         double share;
+        var stretch = StretchOf(scenario, plan);
         var end = progress.Elapsed + plan.WarmUp;
         do
         {
             cancellation.ThrowIfCancellationRequested();
             var before = await scenario.Server.ReadCompilationSecondsAsync();
-            await CallAsync(scenario, inFlight, Stretch);
-            share = (await scenario.Server.ReadCompilationSecondsAsync() - before) / Stretch.TotalSeconds;
+            await CallAsync(scenario, inFlight, stretch);
+            share = (await scenario.Server.ReadCompilationSecondsAsync() - before) / stretch.TotalSeconds;
             progress.Show($"warming up: {scenario.Title}, compiler at {share:0%}");
         }
         while (share > StillCompiling && progress.Elapsed < end);
     }
+
+    /// <summary>Few credentials have right OTPs for a burst only.</summary>
+    private static TimeSpan StretchOf(Scenario scenario, Plan plan) => scenario.InBursts ? plan.Burst : Stretch;
 
     /// <returns>How many calls it made.</returns>
     private static async Task<long> BeginAsync(Scenario scenario)

@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Runtime;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -31,7 +33,9 @@ internal static class RivalHost
         await using var app = builder.Build();
         await MapAsync(rival, app);
         // In the words of the product's metrics, so that both are read alike.
-        app.MapGet("/metrics", () => Results.Text($"dotnet_gc_heap_total_allocated_bytes_total {GC.GetTotalAllocatedBytes()}\n"));
+        app.MapGet("/metrics", () => Results.Text(string.Create(
+            CultureInfo.InvariantCulture,
+            $"dotnet_gc_heap_total_allocated_bytes_total {GC.GetTotalAllocatedBytes()}\ndotnet_jit_compilation_time_seconds_total {JitInfo.GetCompilationTime().TotalSeconds}\n")));
         await app.StartAsync();
         Console.WriteLine(Ready);
         await app.WaitForShutdownAsync();

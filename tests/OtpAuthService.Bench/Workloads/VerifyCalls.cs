@@ -82,7 +82,7 @@ internal sealed class VerifyCalls(Population population, bool mixed, int mostPer
         }
 
         var expected = (Outcome)call.Expected;
-        if (outcome == Outcome.AlreadyUsed && expected == Outcome.Accepted && IsUsedByItsDigits(planned[call.Index]))
+        if (outcome == Outcome.AlreadyUsed && expected == Outcome.Accepted && IsUsedByEqualDigits(planned[call.Index]))
         {
             return null;
         }
@@ -101,11 +101,16 @@ internal sealed class VerifyCalls(Population population, bool mixed, int mostPer
     }
 
     /// <summary>
-    /// About two contractors in a million show the same digits in two steps of one window. The first time the service claims the higher
-    /// step, as it must, and the second time the digits are used.
+    /// About three contractors in a million show the same digits in two steps of one window. The first time the service claims the higher
+    /// step, as it must: then that one is used, and the one between them with it.
     /// </summary>
-    private bool IsUsedByItsDigits(Planned call) =>
-        call.Otp == population.Otp(call.Contractor, call.Step - 1) || call.Otp == population.Otp(call.Contractor, call.Step - 2);
+    private bool IsUsedByEqualDigits(Planned call)
+    {
+        var (before, between, own, after) = (Otp(-2), Otp(-1), Otp(0), Otp(1));
+        return before == own || between == own || between == after;
+
+        uint Otp(int away) => population.Otp(call.Contractor, call.Step + away);
+    }
 
     public void Release()
     {
