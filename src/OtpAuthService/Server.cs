@@ -37,15 +37,11 @@ internal static class Server
         AddSettings(builder.Services, embedded);
 
         builder.Services.AddSingleton(TimeProvider.System);
-        builder.Services.AddSingleton<Instruments>();
         builder.Services.AddStores(builder.Configuration);
         AddCredentials(builder.Services);
         AddDecisions(builder.Services);
         AddGrpc(builder.Services, embedded);
-        builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics
-            .AddMeter(Instruments.MeterName)
-            .AddRuntimeInstrumentation()
-            .AddPrometheusExporter());
+        AddMetrics(builder.Services);
         configure?.Invoke(builder);
 
         var app = builder.Build();
@@ -117,7 +113,8 @@ internal static class Server
         .AddSingleton<OtpRequirement>()
         .AddSingleton<OtpVerifier>();
 
-    private static void AddGrpc(IServiceCollection services, bool embedded)
+    /// <summary>All that is around a call, whatever it does.</summary>
+    internal static void AddGrpc(IServiceCollection services, bool embedded)
     {
         services.AddSingleton<CallerDirectory>();
         services.AddSingleton<CallInterceptor>();
@@ -136,6 +133,13 @@ internal static class Server
         services.RemoveAll(typeof(IServiceMethodProvider<>));
         services.AddSingleton(typeof(IServiceMethodProvider<>), typeof(StrictMethodProvider<>));
     }
+
+    internal static void AddMetrics(IServiceCollection services) => services
+        .AddSingleton<Instruments>()
+        .AddOpenTelemetry().WithMetrics(metrics => metrics
+            .AddMeter(Instruments.MeterName)
+            .AddRuntimeInstrumentation()
+            .AddPrometheusExporter());
 
     private static void Map(WebApplication app, bool embedded)
     {

@@ -292,28 +292,27 @@ internal sealed class DecisionLedger
     }
 
     /// <summary>
-    /// What follows a commit: the replay cache is told, and the callers go on, one after the other and beside the next batch. One work item
-    /// for all of them: their answers then leave in a few packets.
+    /// What follows a commit: the callers go on, one after the other and beside the next batch, and the replay cache is told. One work item for
+    /// all callers: their answers then leave in a few packets.
     /// </summary>
     private void Announce(List<(PendingDecision Pending, Answer? Answer)> decided)
     {
         decided.ForEach(d => d.Pending.IsSettled = true);
+        ThreadPool.UnsafeQueueUserWorkItem(Tell, decided, preferLocal: false);
         replays.Remember([.. decided.Where(d => d is { Answer: { Repeated: false, Verdict.TimeStep: not null }, Pending.Otp: not null }).Select(d => d.Pending.Otp!)]);
-        ThreadPool.UnsafeQueueUserWorkItem(
-            static announced =>
-            {
-                foreach (var (pending, answer) in announced.Decided)
-                {
-                    if (answer is not null)
-                    {
-                        announced.Instruments.Decided(pending.Submission, answer);
-                    }
+    }
 
-                    pending.Complete(answer);
-                }
-            },
-            (Decided: decided, Instruments: instruments),
-            preferLocal: false);
+    private void Tell(List<(PendingDecision Pending, Answer? Answer)> decided)
+    {
+        foreach (var (pending, answer) in decided)
+        {
+            if (answer is not null)
+            {
+                instruments.Decided(pending.Submission, answer);
+            }
+
+            pending.Complete(answer);
+        }
     }
 }
 

@@ -41,6 +41,7 @@ internal sealed class TestBench(Plan plan, IReadOnlyCollection<string> only, Pro
     {
         (string[] Keys, Func<Task> Add)[] steps =
         [
+            (["bare_grpc"], AddBareGrpcAsync),
             (["noop"], AddNoOpAsync),
             (["single_update"], () => AddSingleUpdateAsync(credentials)),
             (["batched_write"], () => AddBatchedWriteAsync(credentials)),
@@ -80,11 +81,17 @@ internal sealed class TestBench(Plan plan, IReadOnlyCollection<string> only, Pro
         Directory.Delete(folder, recursive: true);
     }
 
-    private async Task AddNoOpAsync()
+    private async Task AddBareGrpcAsync()
     {
         progress.Show("starting the rivals");
+        var server = await StartRivalAsync(RivalKind.BareGrpc, postgres: "");
+        scenarios.Add(new Scenario("bare_grpc", "bare gRPC", server, NoOpMethod, new EmptyCalls(), plan.InFlight));
+    }
+
+    private async Task AddNoOpAsync()
+    {
         var server = await StartRivalAsync(RivalKind.NoOp, postgres: "");
-        scenarios.Add(new Scenario("noop", "no-op gRPC", server, NoOpMethod, new EmptyCalls(), plan.InFlight));
+        scenarios.Add(new Scenario("noop", "no-op Verify", server, VerifyMethod, new NoOpCalls(), plan.InFlight));
     }
 
     private async Task AddSingleUpdateAsync(int rows)

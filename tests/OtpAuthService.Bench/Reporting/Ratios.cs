@@ -22,6 +22,8 @@ internal static class Ratios
             AtLeast(0.8, "redis_gone_throughput", "throughput of Verify without Redis over with it, 128 in flight", Throughput("verify_redis_gone", "verify", 128)),
             AtMost(1.5, "redis_gone_p99", "p99 of Verify without Redis over with it, 128 in flight", Compare("verify_redis_gone", "verify", 128, s => s.P99)),
             AtLeast(0.85, "one_million_over_ten_thousand", "throughput with 1,000,000 credentials over 10,000, 128 in flight", Throughput("verify_1m", "verify_10k", 128)),
+            Shown("verify_over_bare_grpc_128", "throughput of Verify over gRPC with nothing in it, 128 in flight", Throughput("verify", "bare_grpc", 128)),
+            Shown("cpu_verify_over_bare_grpc_128", "CPU per Verify over gRPC with nothing in it, 128 in flight", Compare("verify", "bare_grpc", 128, s => s.Cpu.Total)),
             AtMost(4096, "alloc_bytes_per_verify", "bytes allocated by the server per Verify, 128 in flight", measured.Find("verify", 128)?.Samples.Select(s => s.AllocatedBytes)),
         ];
 
@@ -35,6 +37,8 @@ internal static class Ratios
 
     private static Ratio AtLeast(double goal, string name, string meaning, IEnumerable<double>? values) =>
         Ratio.Of(name, meaning, $"≥ {goal}", values, value => value >= goal);
+
+    private static Ratio Shown(string name, string meaning, IEnumerable<double>? values) => Ratio.Of(name, meaning, "", values, _ => true);
 
     private static Ratio AtMost(double goal, string name, string meaning, IEnumerable<double>? values) =>
         Ratio.Of(name, meaning, $"≤ {goal}", values, value => value <= goal);

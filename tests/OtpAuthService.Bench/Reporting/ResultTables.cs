@@ -28,7 +28,7 @@ internal static class ResultTables
                 ratio.Value is { } value ? Short(value) : "not measured",
                 ratio.Value is null ? "" : $"{Short(ratio.Least!.Value)}–{Short(ratio.Most!.Value)}",
                 ratio.Goal,
-                ratio.Met ? "yes" : "no",
+                ratio.Goal.Length == 0 ? "" : ratio.Met ? "yes" : "no",
             }),
         ]);
 

@@ -45,7 +45,10 @@ internal static class RivalHost
     {
         switch (rival)
         {
+            case RivalKind.BareGrpc:
+                break;
             case RivalKind.NoOp:
+                NoOp.Add(services);
                 break;
             case RivalKind.SingleUpdate:
                 SingleUpdate.Add(services, settings);
@@ -68,8 +71,11 @@ internal static class RivalHost
     {
         switch (rival)
         {
+            case RivalKind.BareGrpc:
+                app.MapGrpcService<BareGrpc>();
+                break;
             case RivalKind.NoOp:
-                app.MapGrpcService<NoOpRival>();
+                app.MapGrpcService<NoOp>();
                 break;
             case RivalKind.SingleUpdate:
                 app.MapGrpcService<SingleUpdate>();
@@ -95,7 +101,10 @@ internal static class RivalHost
 /// <summary>What the product is compared with.</summary>
 internal enum RivalKind
 {
-    /// <summary>A gRPC call that does nothing: the ceiling of the server.</summary>
+    /// <summary>A call that does nothing, in a server that has nothing: the ceiling of gRPC.</summary>
+    BareGrpc,
+
+    /// <summary>A Verify that does nothing, in the product's server: the ceiling of the service.</summary>
     NoOp,
 
     /// <summary>One durable UPDATE per call.</summary>

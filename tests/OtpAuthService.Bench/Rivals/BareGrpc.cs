@@ -3,7 +3,7 @@ using Grpc.Core;
 namespace OtpAuthService.Bench.Rivals;
 
 /// <summary>gRPC and nothing else.</summary>
-internal sealed class NoOpRival : Rival.RivalBase
+internal sealed class BareGrpc : Rival.RivalBase
 {
     private static readonly Task<NoOpResponse> Nothing = Task.FromResult(new NoOpResponse());
 
