@@ -49,7 +49,7 @@ internal sealed record Plan
         InFlight = [1, 32, 128],
         SideInFlight = [128],
         Counted = TimeSpan.FromSeconds(0.8),
-        WarmUp = TimeSpan.FromSeconds(12),
-        FirstSight = TimeSpan.FromSeconds(6),
+        WarmUp = TimeSpan.FromSeconds(8),
+        FirstSight = TimeSpan.FromSeconds(3),
     };
 }
