@@ -94,7 +94,8 @@ internal sealed class DecisionLedger
         }
         catch (Exception failure)
         {
-            batch.ForEach(pending => pending.Fail(failure));
+            // Not those whose decision stands and is only yet to be told.
+            batch.FindAll(pending => !pending.IsSettled).ForEach(pending => pending.Fail(failure));
         }
     }
 

@@ -85,7 +85,7 @@ internal sealed class TestBench(Plan plan, IReadOnlyCollection<string> only, Pro
     {
         progress.Show("starting the rivals");
         var server = await StartRivalAsync(RivalKind.BareGrpc, postgres: "");
-        scenarios.Add(new Scenario("bare_grpc", "bare gRPC", server, NoOpMethod, new EmptyCalls(), plan.InFlight));
+        scenarios.Add(new Scenario("bare_grpc", "bare gRPC", server, NoOpMethod, new EmptyCalls(), plan.SideInFlight));
     }
 
     private async Task AddNoOpAsync()
@@ -130,7 +130,7 @@ internal sealed class TestBench(Plan plan, IReadOnlyCollection<string> only, Pro
         var population = new Population(credentials);
         await RivalTables.LoadIdentityAsync(database, population);
         var calls = new VerifyCalls(population, mixed: false, MostRivalVerifies, new Resets(Resets.Nothing, Resets.Nothing));
-        scenarios.Add(new Scenario("identity", "ASP.NET Core Identity", server, VerifyMethod, calls, plan.InFlight));
+        scenarios.Add(new Scenario("identity", "ASP.NET Core Identity", server, VerifyMethod, calls, plan.SideInFlight));
     }
 
     /// <summary>The product with the number of credentials that the comparison is made with.</summary>

@@ -11,7 +11,7 @@ internal sealed record Plan
     /// <summary>Calls in flight of the scenarios that the ratios rest on.</summary>
     public required IReadOnlyList<int> InFlight { get; init; }
 
-    /// <summary>Calls in flight of the mix and of mTLS.</summary>
+    /// <summary>Calls in flight of those that no ratio at fewer calls rests on.</summary>
     public required IReadOnlyList<int> SideInFlight { get; init; }
 
     /// <summary>Calls before anything is counted.</summary>
@@ -49,7 +49,7 @@ internal sealed record Plan
         InFlight = [1, 32, 128],
         SideInFlight = [128],
         Counted = TimeSpan.FromSeconds(0.8),
-        WarmUp = TimeSpan.FromSeconds(8),
+        WarmUp = TimeSpan.FromSeconds(4),
         FirstSight = TimeSpan.FromSeconds(3),
     };
 }
