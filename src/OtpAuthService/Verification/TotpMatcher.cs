@@ -17,31 +17,52 @@ internal static class TotpMatcher
     {
         var modulus = otp.Length == 8 ? 100_000_000u : 1_000_000u;
         var matched = TimeStep.None.Value;
-        for (var step = Math.Max(first.Value, 0); step <= last.Value; step++)
+        Span<byte> hmacs = stackalloc byte[CounterHmacSha1.Counters * LargestHmac];
+        for (var step = Math.Max(first.Value, 0); step <= last.Value; step += CounterHmacSha1.Counters)
         {
-            var equal = otp.EqualsMask(Truncate(key, algorithm, step) % modulus);
-            matched = (step & equal) | (matched & ~equal);
+            var count = (int)Math.Min(last.Value - step + 1, CounterHmacSha1.Counters);
+            var size = Compute(key, algorithm, step, count, hmacs);
+            for (var i = 0; i < count; i++)
+            {
+                var equal = otp.EqualsMask(Truncate(hmacs.Slice(i * size, size)) % modulus);
+                matched = ((step + i) & equal) | (matched & ~equal);
+            }
         }
 
         return matched == TimeStep.None.Value ? null : new TimeStep(matched);
     }
 
-    /// <summary>HOTP's dynamic truncation (RFC 4226 section 5.3) of the HMAC over the step as eight big-endian bytes.</summary>
-    private static uint Truncate(ReadOnlySpan<byte> key, Algorithm algorithm, long step)
+    /// <summary>The HMACs over up to <see cref="CounterHmacSha1.Counters"/> steps as eight big-endian bytes each, one after the other.</summary>
+    /// <returns>The size of each in bytes.</returns>
+    private static int Compute(ReadOnlySpan<byte> key, Algorithm algorithm, long first, int count, Span<byte> hmacs)
     {
-        Span<byte> counter = stackalloc byte[sizeof(long)];
-        Span<byte> hmac = stackalloc byte[LargestHmac];
-        BinaryPrimitives.WriteInt64BigEndian(counter, step);
-        var length = algorithm switch
+        if (algorithm == Algorithm.Sha1)
         {
-#pragma warning disable CA5350 // RFC 6238's default and what the tokens in the field compute; HMAC does not need collision resistance.
-            Algorithm.Sha1 => HMACSHA1.HashData(key, counter, hmac),
-#pragma warning restore CA5350
-            Algorithm.Sha256 => HMACSHA256.HashData(key, counter, hmac),
-            Algorithm.Sha512 => HMACSHA512.HashData(key, counter, hmac),
+            CounterHmacSha1.Compute(key, first, hmacs);
+            return SHA1.HashSizeInBytes;
+        }
+
+        var size = algorithm switch
+        {
+            Algorithm.Sha256 => SHA256.HashSizeInBytes,
+            Algorithm.Sha512 => SHA512.HashSizeInBytes,
             _ => throw new ArgumentOutOfRangeException(nameof(algorithm), algorithm, "Not an algorithm of a stored credential."),
         };
-        var offset = hmac[length - 1] & 0x0F;
+        Span<byte> counter = stackalloc byte[sizeof(long)];
+        for (var i = 0; i < count; i++)
+        {
+            BinaryPrimitives.WriteInt64BigEndian(counter, first + i);
+            var hmac = hmacs.Slice(i * size, size);
+            _ = algorithm == Algorithm.Sha256 ? HMACSHA256.HashData(key, counter, hmac) : HMACSHA512.HashData(key, counter, hmac);
+        }
+
+        return size;
+    }
+
+    /// <summary>HOTP's dynamic truncation (RFC 4226 section 5.3).</summary>
+    private static uint Truncate(ReadOnlySpan<byte> hmac)
+    {
+        var offset = hmac[^1] & 0x0F;
         return BinaryPrimitives.ReadUInt32BigEndian(hmac[offset..]) & 0x7FFF_FFFF;
     }
 }
