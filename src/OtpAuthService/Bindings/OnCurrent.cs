@@ -1,27 +1,19 @@
+using System.Collections.Immutable;
 using OtpAuthService.Storage;
 
 namespace OtpAuthService.Bindings;
 
-/// <summary>Repeats "read, then decide" until the decision was made on what is current.</summary>
+/// <summary>"Read, then decide", repeated until the decision was made on what is current.</summary>
 internal static class OnCurrent
 {
-    /// <summary>Each repetition means that somebody else changed the binding or credential in between; more than a few are no coincidence.</summary>
-    private const int MaxReadings = 5;
+    /// <summary>
+    /// The readings to decide on, one after the other. The first may come from a cache; where it turns out to be out of date, the database is
+    /// asked. Each repetition means that somebody else changed the binding or credential in between; more than these few are no coincidence.
+    /// </summary>
+    public static readonly ImmutableArray<Reading> Readings = [Reading.Remembered, Reading.Anew, Reading.Anew, Reading.Anew, Reading.Anew];
 
-    /// <summary>The first reading may come from a cache; where it turns out to be out of date, the database is asked.</summary>
-    public static async Task<T> ReadAsync<T>(Func<Reading, Task<T?>> readAndDecide)
-        where T : class
-    {
-        for (var reading = 1; reading <= MaxReadings; reading++)
-        {
-            if (await readAndDecide(reading == 1 ? Reading.Remembered : Reading.Anew) is { } decided)
-            {
-                return decided;
-            }
-        }
-
-        throw new StoreUnavailableException("the binding keeps changing");
-    }
+    /// <summary>To be thrown where none of the readings was current.</summary>
+    public static StoreUnavailableException KeepsChanging() => new("the binding keeps changing");
 }
 
 /// <summary>Where a reading may come from.</summary>

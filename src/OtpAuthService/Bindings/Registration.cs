@@ -7,17 +7,22 @@ namespace OtpAuthService.Bindings;
 /// <summary>Register (利用登録): binds a credential to a contractor, proven by a current OTP, which is burned.</summary>
 internal sealed class Registration(BindingDirectory bindings, OtpChecker checker, DecisionLedger ledger)
 {
-    public Task<Answer> RegisterAsync(
-        Submission submission, ContractorRef contractor, CredentialId credential, Otp otp, CancellationToken cancellation) =>
-        OnCurrent.ReadAsync(_ => RegisterOnceAsync(submission, contractor, credential, otp, cancellation));
-
-    private async Task<Answer?> RegisterOnceAsync(
+    public async Task<Answer> RegisterAsync(
         Submission submission, ContractorRef contractor, CredentialId id, Otp otp, CancellationToken cancellation)
     {
-        var (institution, credential) = await bindings.FindKeyedAsync(contractor.Institution, id, cancellation);
-        var check = credential is null ? null : checker.Check(credential, institution, otp);
-        return await ledger.DecideAsync(
-            new PendingDecision(submission, turn => new(Decide(turn, check)), cancellation) { Otp = check, Binds = true });
+        // Every reading is of the database: a credential is looked up by the id that a customer typed.
+        foreach (var _ in OnCurrent.Readings)
+        {
+            var (institution, credential) = await bindings.FindKeyedAsync(contractor.Institution, id, cancellation);
+            var check = credential is null ? null : checker.Check(credential, institution, otp);
+            var pending = new PendingDecision(submission, turn => new(Decide(turn, check)), cancellation) { Otp = check, Binds = true };
+            if (await ledger.DecideAsync(pending) is { } answer)
+            {
+                return answer;
+            }
+        }
+
+        throw OnCurrent.KeepsChanging();
     }
 
     /// <param name="turn">The contractor's turn.</param>

@@ -9,31 +9,39 @@ namespace OtpAuthService.Bindings;
 /// </summary>
 internal sealed class Suspension(BindingDirectory bindings, OtpChecker checker, DecisionLedger ledger)
 {
-    public Task<Answer> SuspendAsync(Submission submission, ContractorRef contractor, Otp otp, CancellationToken cancellation) =>
-        OnCurrent.ReadAsync(reading => SuspendOnceAsync(submission, contractor, otp, reading, cancellation));
-
-    private async Task<Answer?> SuspendOnceAsync(
-        Submission submission, ContractorRef contractor, Otp otp, Reading reading, CancellationToken cancellation)
+    public async Task<Answer> SuspendAsync(Submission submission, ContractorRef contractor, Otp otp, CancellationToken cancellation)
     {
-        var current = await bindings.FindAsync(contractor, reading, cancellation);
+        foreach (var reading in OnCurrent.Readings)
+        {
+            var current = await bindings.FindAsync(contractor, reading, cancellation);
+            if (await ledger.DecideAsync(Pending(submission, current, otp, cancellation)) is { } answer)
+            {
+                return answer;
+            }
+        }
+
+        throw OnCurrent.KeepsChanging();
+    }
+
+    private PendingDecision Pending(Submission submission, CurrentBinding current, Otp otp, CancellationToken cancellation)
+    {
         switch (current.Binding?.State)
         {
             case null:
-                return await UnlessChangedAsync(Verdict.Deny(Outcome.NotRegistered));
+                return UnlessChanged(Verdict.Deny(Outcome.NotRegistered));
             case BindingState.Suspended:
                 // What was asked for holds already; the OTP is neither evaluated nor claimed.
-                return await UnlessChangedAsync(new Verdict(Outcome.Suspended, Decision.Allow));
+                return UnlessChanged(new Verdict(Outcome.Suspended, Decision.Allow));
             case BindingState.Active:
                 var binding = current.Binding.Value;
                 var check = checker.Check(current.Credential!, current.Institution, otp);
-                return await ledger.DecideAsync(
-                    new PendingDecision(submission, turn => new(Decide(turn, binding, check)), cancellation) { Otp = check });
+                return new PendingDecision(submission, turn => new(Decide(turn, binding, check)), cancellation) { Otp = check };
             default:
                 throw new InvalidOperationException($"Binding state {current.Binding?.State} is not known.");
         }
 
-        Task<Answer?> UnlessChangedAsync(Verdict verdict) => ledger.DecideAsync(
-            new PendingDecision(submission, turn => new(turn.IsCurrent(current.Binding) ? verdict : null), cancellation));
+        PendingDecision UnlessChanged(Verdict verdict) =>
+            new(submission, turn => new(turn.IsCurrent(current.Binding) ? verdict : null), cancellation);
     }
 
     private static Verdict? Decide(Turn turn, BindingReading binding, CheckedOtp otp)

@@ -76,8 +76,9 @@ internal sealed class StoreSet : IDisposable
             // EF Core's statements are a few dozen: parsed and planned once for each connection.
             MaxAutoPrepare = 100,
             AutoPrepareMinUsages = 2,
-            // Nothing here changes a session, so there is nothing to reset, which would be seven statements for each one of ours.
-            NoResetOnClose = true,
+            // Nothing here changes a session, and to reset it all the same costs PostgreSQL seven small statements for each one of ours. But without
+            // that a statement that is given up is cancelled by a blocking call to a server that hangs, on the threads that answer callers.
+            NoResetOnClose = false,
         };
         const int Readers = 12, Writers = 16;
         // Two more for the probe and for migrations.

@@ -119,7 +119,8 @@ internal sealed class DecisionLedger
 
     private async ValueTask AskReplayCacheAsync(List<PendingDecision> batch)
     {
-        var matched = batch.Where(p => p.Otp?.Step is not null).Select(p => p.Otp!).ToList();
+        var matched = new List<CheckedOtp>(batch.Count);
+        matched.AddRange(batch.Select(p => p.Otp).OfType<CheckedOtp>().Where(otp => otp.Step is not null));
         if (matched.Count > 0)
         {
             await replays.AskAsync(matched);

@@ -6,48 +6,58 @@ namespace OtpAuthService.Verification;
 /// <summary>Verify: decides on one OTP for one purpose. The order of its steps, and why: README.md beside this file.</summary>
 internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker, DecisionLedger ledger)
 {
+    /// <param name="submission">The request.</param>
+    /// <param name="contractor">Whose OTP it is.</param>
     /// <param name="otp">Null only for a caller that is answered without one.</param>
-    public Task<Answer> VerifyAsync(Submission submission, ContractorRef contractor, Otp? otp, CancellationToken cancellation) =>
-        otp is { } submitted
-            ? OnCurrent.ReadAsync(reading => VerifyOnceAsync(submission, contractor, submitted, reading, cancellation))
-            : BypassAsync(submission, cancellation);
-
-    private async Task<Answer?> VerifyOnceAsync(
-        Submission submission, ContractorRef contractor, Otp otp, Reading reading, CancellationToken cancellation)
+    /// <param name="cancellation">The caller no longer waits.</param>
+    public async Task<Answer> VerifyAsync(Submission submission, ContractorRef contractor, Otp? otp, CancellationToken cancellation)
     {
-        var current = await bindings.FindAsync(contractor, reading, cancellation);
-        switch (current.Binding?.State)
+        if (otp is not { } submitted)
         {
-            case null:
-                return await WithoutAsync(Outcome.NotRegistered);
-            case BindingState.Suspended:
-                return await WithoutAsync(Outcome.Suspended);
-            case BindingState.Active:
-                var binding = current.Binding.Value;
-                var check = checker.Check(current.Credential!, current.Institution, otp);
-                var answer = await ledger.DecideAsync(
-                    new PendingDecision(submission, turn => new(OtpChecker.Settle(turn, binding, check)), cancellation)
-                    {
-                        Otp = check,
-                        Proposal = current.FailuresCounted ? null : OtpChecker.Propose(check),
-                    });
-                if (answer is { Verdict.Outcome: Outcome.Mismatch })
+            return await BypassAsync(submission, cancellation);
+        }
+
+        foreach (var reading in OnCurrent.Readings)
+        {
+            var current = await bindings.FindAsync(contractor, reading, cancellation);
+            if (await ledger.DecideAsync(Pending(submission, current, submitted, cancellation)) is { } answer)
+            {
+                if (answer.Verdict.Outcome == Outcome.Mismatch)
                 {
                     // What was counted has begun an epoch: the next act need not find that out.
                     bindings.Forget(contractor);
                 }
 
                 return answer;
-            default:
-                throw new InvalidOperationException($"Binding state {current.Binding?.State} is not known.");
+            }
         }
 
-        Task<Answer?> WithoutAsync(Outcome outcome)
+        throw OnCurrent.KeepsChanging();
+    }
+
+    private PendingDecision Pending(Submission submission, CurrentBinding current, Otp otp, CancellationToken cancellation) =>
+        current.Binding?.State switch
         {
-            var verdict = new Verdict(outcome, current.Institution.DecideWithoutCredential(outcome, submission.Purpose));
-            return ledger.DecideAsync(
-                new PendingDecision(submission, turn => new(turn.IsCurrent(current.Binding) ? verdict : null), cancellation));
-        }
+            null => Without(submission, current, Outcome.NotRegistered, cancellation),
+            BindingState.Suspended => Without(submission, current, Outcome.Suspended, cancellation),
+            BindingState.Active => With(submission, current, checker.Check(current.Credential!, current.Institution, otp), cancellation),
+            var state => throw new InvalidOperationException($"Binding state {state} is not known."),
+        };
+
+    private static PendingDecision With(Submission submission, CurrentBinding current, CheckedOtp otp, CancellationToken cancellation)
+    {
+        var binding = current.Binding!.Value;
+        return new PendingDecision(submission, turn => new(OtpChecker.Settle(turn, binding, otp)), cancellation)
+        {
+            Otp = otp,
+            Proposal = current.FailuresCounted ? null : OtpChecker.Propose(otp),
+        };
+    }
+
+    private static PendingDecision Without(Submission submission, CurrentBinding current, Outcome outcome, CancellationToken cancellation)
+    {
+        var verdict = new Verdict(outcome, current.Institution.DecideWithoutCredential(outcome, submission.Purpose));
+        return new PendingDecision(submission, turn => new(turn.IsCurrent(current.Binding) ? verdict : null), cancellation);
     }
 
     private async Task<Answer> BypassAsync(Submission submission, CancellationToken cancellation)
