@@ -33,7 +33,7 @@ internal sealed class MeasuredServer : IDisposable
 
     /// <summary>The published product on PostgreSQL and Redis.</summary>
     public static async Task<MeasuredServer> StartProductAsync(
-        Publication published, string postgres, string redis, string kekFile, Certificates? certificates = null)
+        Publication published, string postgres, string redis, string kekFile, TestAuthority? authority = null)
     {
         var (grpc, management, tls) = (Loopback.FreePort(), Loopback.FreePort(), Loopback.FreePort());
         var settings = new Dictionary<string, string>
@@ -47,20 +47,26 @@ internal sealed class MeasuredServer : IDisposable
             ["Kestrel__Endpoints__Grpc__Url"] = $"http://127.0.0.1:{grpc}",
             ["Kestrel__Endpoints__Management__Url"] = $"http://127.0.0.1:{management}",
         };
-        if (certificates is not null)
+        if (authority is not null)
         {
-            settings["SSL_CERT_FILE"] = certificates.AuthorityFile;
+            var certificate = authority.IssueServer();
+            settings["SSL_CERT_FILE"] = authority.BundleFile;
             settings["Kestrel__Endpoints__GrpcTls__Url"] = $"https://127.0.0.1:{tls}";
             settings["Kestrel__Endpoints__GrpcTls__Protocols"] = "Http2";
             settings["Kestrel__Endpoints__GrpcTls__ClientCertificateMode"] = "RequireCertificate";
-            settings["Kestrel__Endpoints__GrpcTls__Certificate__Path"] = certificates.ServerFile;
-            settings["Kestrel__Endpoints__GrpcTls__Certificate__KeyPath"] = certificates.ServerKeyFile;
+            settings["Kestrel__Endpoints__GrpcTls__Certificate__Path"] = certificate.CertificateFile;
+            settings["Kestrel__Endpoints__GrpcTls__Certificate__KeyPath"] = certificate.KeyFile;
         }
 
         var process = ChildProcess.Start("dotnet", [published.Program], settings);
         await StartedAsync(process, "Application started");
         return new MeasuredServer(
-            process, grpc, management, certificates is null ? null : new Endpoint(new Uri($"https://127.0.0.1:{tls}"), certificates.Client));
+            process,
+            grpc,
+            management,
+            authority is null
+                ? null
+                : new Endpoint(new Uri($"https://127.0.0.1:{tls}"), new ClientTls(authority.IssueClient().Certificate, authority.Root)));
     }
 
     /// <summary>A rival, from this assembly and with the product's runtime settings.</summary>

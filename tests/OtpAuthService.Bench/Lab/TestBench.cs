@@ -6,6 +6,7 @@ using OtpAuthService.Bench.Reporting;
 using OtpAuthService.Bench.Rivals;
 using OtpAuthService.Bench.Workloads;
 using OtpAuthService.Credentials;
+using OtpAuthService.Tests.Fixtures;
 
 namespace OtpAuthService.Bench.Lab;
 
@@ -26,6 +27,7 @@ internal sealed class TestBench(Plan plan, IReadOnlyCollection<string> only, Pro
     private const string WriteMethod = "/otpauth.bench.Rival/Write";
 
     private readonly string folder = Directory.CreateTempSubdirectory("otpauth-bench-").FullName;
+    private readonly TestAuthority authority = new();
     private readonly List<MeasuredServer> servers = [];
     private readonly List<Scenario> scenarios = [];
     private Publication published = null!;
@@ -78,6 +80,7 @@ internal sealed class TestBench(Plan plan, IReadOnlyCollection<string> only, Pro
             await stores.DisposeAsync();
         }
 
+        authority.Dispose();
         Directory.Delete(folder, recursive: true);
     }
 
@@ -137,7 +140,7 @@ internal sealed class TestBench(Plan plan, IReadOnlyCollection<string> only, Pro
     private async Task AddProductAsync(int credentials)
     {
         progress.Show($"loading {credentials:N0} credentials into the service");
-        var (server, population, database) = await StartProductAsync(credentials, Certificates.Make(folder));
+        var (server, population, database) = await StartProductAsync(credentials, authority);
         var right = new VerifyCalls(population, mixed: false, MostVerifies, ResetsOf(database));
         var mix = new VerifyCalls(population, mixed: true, MostVerifies, ResetsOf(database));
         var verify = new Scenario("verify", "Verify", server, VerifyMethod, right, plan.InFlight);
@@ -162,12 +165,12 @@ internal sealed class TestBench(Plan plan, IReadOnlyCollection<string> only, Pro
     }
 
     private async Task<(MeasuredServer Server, Population Population, string Database)> StartProductAsync(
-        int credentials, Certificates? certificates = null)
+        int credentials, TestAuthority? authority = null)
     {
         var database = await Stores.Postgres.CreateDatabaseAsync();
         // Each instance is a service of its own, though all use one Redis: what they keep there is told apart by the KEK.
         var (kekFile, wrapping) = MakeKek(database);
-        var server = await MeasuredServer.StartProductAsync(published, database, Stores.Redis.ConnectionString, kekFile, certificates);
+        var server = await MeasuredServer.StartProductAsync(published, database, Stores.Redis.ConnectionString, kekFile, authority);
         servers.Add(server);
         var population = new Population(credentials);
         await ProductTables.LoadAsync(database, population, wrapping);
