@@ -12,6 +12,8 @@ packages=(
   # Independent implementations of RFC 4226, 6238 and 6030.
   oathtool
   pskctool
+  # What deploy/make-certificates.sh makes certificates with, and a second opinion on those of the tests.
+  openssl
   # The service called from Python. Debian's python3-grpc-tools does not know proto3's "optional"; protoc with the plugin does.
   python3-grpcio
   python3-protobuf
