@@ -42,6 +42,8 @@ internal static class Server
         AddDecisions(builder.Services);
         AddGrpc(builder.Services, embedded);
         AddMetrics(builder.Services);
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.ConfigureHttpsDefaults(
+            https => kestrel.ApplicationServices.GetRequiredService<CallerTls>().Configure(https)));
         configure?.Invoke(builder);
 
         var app = builder.Build();
@@ -67,7 +69,14 @@ internal static class Server
             log.Embedded(Path.GetFullPath(options.DataFolder));
         }
 
-        RequireCaller(options, log);
+        Endpoints.Check(app.Configuration, options, app.Environment, embedded);
+        if (options.LocalCaller is { Enabled: true } local)
+        {
+            log.LocalCaller(local.Roles.ToString());
+        }
+
+        // Made now and not by the first call: the callers' file has to be readable.
+        app.Services.GetRequiredService<CallerDirectory>();
         // Made now and not by the first customer's call: connects to Redis, and has the metrics told from the start.
         app.Services.GetRequiredService<Instruments>();
         await app.Services.GetRequiredService<StartUp>().PrepareAsync(embedded, CancellationToken.None);
@@ -102,6 +111,8 @@ internal static class Server
     private static void AddDecisions(IServiceCollection services) => services
         .AddSingleton<StartUp>()
         .AddSingleton<Fingerprints>()
+        .AddSingleton<FailureTallies>()
+        .AddHostedService(provider => provider.GetRequiredService<FailureTallies>())
         .AddSingleton<DecisionLedger>()
         .AddHostedService<AnswerSweeper>()
         .AddSingleton<InstitutionDirectory>()
@@ -109,6 +120,9 @@ internal static class Server
         .AddSingleton<BindingDirectory>()
         .AddSingleton<Registration>()
         .AddSingleton<Suspension>()
+        .AddSingleton<BypassOptOut>()
+        .AddSingleton<BypassSwitch>()
+        .AddSingleton<Bypass>()
         .AddSingleton<OtpChecker>()
         .AddSingleton<OtpRequirement>()
         .AddSingleton<OtpVerifier>();
@@ -116,7 +130,11 @@ internal static class Server
     /// <summary>All that is around a call, whatever it does.</summary>
     internal static void AddGrpc(IServiceCollection services, bool embedded)
     {
+        services.AddSingleton<FileWatch>().AddHostedService(provider => provider.GetRequiredService<FileWatch>());
+        services.AddSingleton(provider => ActivatorUtilities.CreateInstance<CallerTls>(
+            provider, provider.GetRequiredService<IOptions<OtpAuthOptions>>().Value.Tls!));
         services.AddSingleton<CallerDirectory>();
+        services.AddSingleton<CallRates>();
         services.AddSingleton<CallInterceptor>();
         services.AddGrpc(grpc =>
             {
@@ -136,6 +154,7 @@ internal static class Server
 
     internal static void AddMetrics(IServiceCollection services) => services
         .AddSingleton<Instruments>()
+        .AddSingleton<SecurityEvents>()
         .AddOpenTelemetry().WithMetrics(metrics => metrics
             .AddMeter(Instruments.MeterName)
             .AddRuntimeInstrumentation()
@@ -151,25 +170,24 @@ internal static class Server
             app.MapGrpcReflectionService();
         }
 
-        app.MapHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false });
-        app.MapHealthChecks("/health/ready");
-        app.MapPrometheusScrapingEndpoint("/metrics");
+        ForManagement(app.MapHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false }));
+        ForManagement(app.MapHealthChecks("/health/ready"));
+        ForManagement(app.MapPrometheusScrapingEndpoint("/metrics"));
     }
 
-    /// <summary>Without an identity for its callers the service would refuse every call: better not to start.</summary>
-    private static void RequireCaller(OtpAuthOptions options, ILogger log)
+    /// <summary>Not for callers, whose endpoint speaks HTTP/2 only: metrics tell of all institutions.</summary>
+    private static void ForManagement(IEndpointConventionBuilder endpoint) => endpoint.Add(built =>
     {
-        if (options.LocalCaller is not { Enabled: true } local)
+        var answer = built.RequestDelegate!;
+        built.RequestDelegate = call =>
         {
-            throw new StartRefusedException(
-                "Nobody could call: client certificates are not there yet. To try the service out on PostgreSQL, set OtpAuth__LocalCaller__Enabled=true and OtpAuth__LocalCaller__Institutions__0=demo; then whoever connects over loopback is a caller.");
-        }
+            if (!HttpProtocol.IsHttp2(call.Request.Protocol))
+            {
+                return answer(call);
+            }
 
-        if (local.Institutions.Count == 0)
-        {
-            throw new StartRefusedException("The local caller acts for no institution. Set OtpAuth__LocalCaller__Institutions__0, for example to demo.");
-        }
-
-        log.LocalCaller(local.Roles.ToString());
-    }
+            call.Response.StatusCode = StatusCodes.Status404NotFound;
+            return Task.CompletedTask;
+        };
+    });
 }

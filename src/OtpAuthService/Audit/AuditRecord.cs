@@ -37,6 +37,9 @@ internal sealed class AuditRecord
 
     public required Decision Decision { get; init; }
 
+    /// <summary>The reason that an operator gave.</summary>
+    public string? Reason { get; init; }
+
     public static AuditRecord Of(Submission submission, Verdict verdict, DateTimeOffset now) => new()
     {
         DecidedAt = now,
@@ -51,5 +54,6 @@ internal sealed class AuditRecord
         TimeStep = verdict.TimeStep,
         Outcome = verdict.Outcome,
         Decision = verdict.Decision,
+        Reason = submission.Reason,
     };
 }

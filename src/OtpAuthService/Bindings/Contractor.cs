@@ -27,6 +27,15 @@ internal sealed class Contractor
     /// <summary>End of the temporary lock; in the past or null where there is none.</summary>
     public DateTimeOffset? LockedUntil { get; private set; }
 
+    /// <summary>Whether the contractor is never to be answered without an OTP, by own wish.</summary>
+    public bool NeverBypassed { get; set; }
+
+    /// <summary>When the hour began whose bypasses are counted.</summary>
+    public DateTimeOffset? BypassHour { get; private set; }
+
+    /// <summary>Bypasses of that hour.</summary>
+    public int BypassesInHour { get; private set; }
+
     /// <summary>Wrong OTPs left before the next lock.</summary>
     public int AttemptsLeft => (ConsecutiveFailures < TemporaryLimit ? TemporaryLimit : HardLimit) - ConsecutiveFailures;
 
@@ -49,6 +58,28 @@ internal sealed class Contractor
         {
             LockedUntil = now + TemporaryLock;
         }
+    }
+
+    /// <summary>Counts a bypass.</summary>
+    /// <param name="now">The moment of it.</param>
+    /// <param name="perHour">How many there may be.</param>
+    /// <returns>Null where it is one of them; else how long to wait.</returns>
+    public TimeSpan? CountBypass(DateTimeOffset now, int perHour)
+    {
+        // Also where the clock has stepped back, or it would stay in the hour for longer.
+        if (!(BypassHour <= now && now < BypassHour + TimeSpan.FromHours(1)))
+        {
+            BypassHour = now;
+            BypassesInHour = 0;
+        }
+
+        if (BypassesInHour >= perHour)
+        {
+            return BypassHour + TimeSpan.FromHours(1) - now;
+        }
+
+        BypassesInHour++;
+        return null;
     }
 
     /// <summary>A right OTP ends the row of wrong ones.</summary>

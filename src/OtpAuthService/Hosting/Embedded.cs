@@ -18,7 +18,7 @@ internal sealed class Embedded(CredentialIssuer issuer, OtpStore store, TextWrit
     public static void Complete(OtpAuthOptions options)
     {
         options.KekFile ??= Path.Combine(options.DataFolder, "kek");
-        options.LocalCaller ??= new LocalCallerOptions { Enabled = true };
+        options.LocalCaller ??= new LocalCallerOptions { Enabled = true, Bypass = true };
         if (options.LocalCaller.Institutions.Count == 0)
         {
             options.LocalCaller.Institutions.Add(Demo);

@@ -41,7 +41,19 @@ internal sealed class OtpAuthOptions : IValidatableObject
     /// <summary>For tests whose clock is their own. Not a setting: the binder sets public properties only.</summary>
     internal bool TrustAnyClock { get; set; }
 
-    /// <summary>Who connections over loopback are. On by default in the embedded default only.</summary>
+    /// <summary>Files of mutual TLS; needed for every https endpoint.</summary>
+    public TlsOptions? Tls { get; set; }
+
+    /// <summary>JSON file with the callers by the names in their certificates; needed with <see cref="Tls"/>.</summary>
+    public string? CallersFile { get; set; }
+
+    /// <summary>
+    /// Wrong OTPs of one institution within ten minutes, over all callers, that raise a security event; 1 to 10,000,000, default 2,000.
+    /// </summary>
+    [Range(1, 10_000_000, ErrorMessage = "OtpAuth__InstitutionFailureSignal must be from 1 to 10000000.")]
+    public int InstitutionFailureSignal { get; set; } = 2_000;
+
+    /// <summary>Who connections over loopback without TLS are. On by default in the embedded default only.</summary>
     public LocalCallerOptions? LocalCaller { get; set; }
 
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
@@ -49,6 +61,17 @@ internal sealed class OtpAuthOptions : IValidatableObject
         if (MaxClockOffset < TimeSpan.FromSeconds(1) || MaxClockOffset > TimeSpan.FromSeconds(30))
         {
             yield return new ValidationResult("OtpAuth__MaxClockOffset must be from 00:00:01 to 00:00:30.");
+        }
+
+        if (Tls is not null && (Tls.CertificateFile is null || Tls.KeyFile is null || Tls.TrustFile is null || CallersFile is null))
+        {
+            yield return new ValidationResult(
+                "OtpAuth__Tls needs all of OtpAuth__Tls__CertificateFile, OtpAuth__Tls__KeyFile, OtpAuth__Tls__TrustFile and OtpAuth__CallersFile.");
+        }
+
+        if (Tls is null && CallersFile is not null)
+        {
+            yield return new ValidationResult("OtpAuth__CallersFile names callers by their certificates: it needs OtpAuth__Tls__CertificateFile, KeyFile and TrustFile.");
         }
 
         foreach (var institution in LocalCaller?.Institutions ?? [])
@@ -61,12 +84,31 @@ internal sealed class OtpAuthOptions : IValidatableObject
     }
 }
 
-/// <summary>The caller that connections over loopback are, for trying out and tests.</summary>
+/// <summary>Files of mutual TLS, PEM each. They are read again when they change.</summary>
+internal sealed class TlsOptions
+{
+    /// <summary>The server's certificate, with intermediates behind it.</summary>
+    public string? CertificateFile { get; set; }
+
+    /// <summary>The key of the server's certificate.</summary>
+    public string? KeyFile { get; set; }
+
+    /// <summary>Roots under which callers' certificates are believed, and intermediates that callers do not send.</summary>
+    public string? TrustFile { get; set; }
+
+    /// <summary>Revocation lists and fingerprints of callers' certificates that are not believed any more; optional.</summary>
+    public string? RevokedFile { get; set; }
+}
+
+/// <summary>The caller that connections over loopback without TLS are, for trying out and tests.</summary>
 internal sealed class LocalCallerOptions
 {
     public bool Enabled { get; set; }
 
     public CallerRoles Roles { get; set; } = CallerRoles.Frontend | CallerRoles.MobileGateway | CallerRoles.Operator;
+
+    /// <summary>Whether it is answered BYPASSED where its roles allow. Default: in the embedded default only.</summary>
+    public bool Bypass { get; set; }
 
     /// <summary>For whom it acts; institutions that do not exist yet are set up at start.</summary>
     public IList<string> Institutions { get; init; } = [];

@@ -20,6 +20,9 @@ internal sealed class Institution
     /// <summary>What a login of a contractor who stopped using OTPs is answered; ALLOW by default, as in the notice.</summary>
     public Decision SuspendedLogin { get; set; } = Decision.Allow;
 
+    /// <summary>Since when nobody is bypassed here, whatever grants say; null: they are (promise P6's kill switch).</summary>
+    public DateTimeOffset? BypassStoppedAt { get; set; }
+
     /// <summary>Grows by one with every change of policy.</summary>
     public int PolicyVersion { get; set; } = 1;
 

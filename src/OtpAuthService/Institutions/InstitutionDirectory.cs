@@ -30,6 +30,9 @@ internal sealed class InstitutionDirectory(OtpStore store)
         return await ReadAsync(id, cancellation);
     }
 
+    /// <summary>Has the next <see cref="FindAsync"/> read the database.</summary>
+    public void Forget(InstitutionId id) => known.TryRemove(id, out _);
+
     private async Task<Institution> ReadAsync(InstitutionId id, CancellationToken cancellation)
     {
         // Dated before the reading: it may be older than its arrival.

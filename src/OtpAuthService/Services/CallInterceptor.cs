@@ -7,7 +7,7 @@ using OtpAuthService.Telemetry;
 namespace OtpAuthService.Services;
 
 /// <summary>Around every call: who is it, may they, how did it end. Turns failures into gRPC errors and measures the call.</summary>
-internal sealed class CallInterceptor(CallerDirectory callers, Instruments instruments, ILogger<CallInterceptor> log) : Interceptor
+internal sealed class CallInterceptor(CallerDirectory callers, CallRates rates, Instruments instruments, SecurityEvents events, ILogger<CallInterceptor> log) : Interceptor
 {
     private static readonly object CallerKey = new();
 
@@ -54,6 +54,11 @@ internal sealed class CallInterceptor(CallerDirectory callers, Instruments instr
                 log.CallFailed(context.Method, failure);
             }
 
+            if (status is StatusCode.PermissionDenied or StatusCode.Unauthenticated)
+            {
+                events.Raise(GrpcErrors.ReasonOf(error), FindCaller(context)?.Id ?? "", context.Method);
+            }
+
             throw error;
         }
         finally
@@ -69,14 +74,17 @@ internal sealed class CallInterceptor(CallerDirectory callers, Instruments instr
             return;
         }
 
-        var caller = callers.Identify(context.GetHttpContext().Connection) ?? throw GrpcErrors.Unauthenticated();
+        var caller = callers.Identify(context.GetHttpContext()) ?? throw GrpcErrors.Unauthenticated();
+        context.UserState[CallerKey] = caller;
         if (!Rights.Allow(caller, context.Method))
         {
             throw GrpcErrors.NoRight(context.Method);
         }
 
-        context.UserState[CallerKey] = caller;
+        rates.CountCall(caller);
     }
+
+    private static Caller? FindCaller(ServerCallContext context) => context.UserState.TryGetValue(CallerKey, out var caller) ? (Caller)caller : null;
 
     private static async Task<bool> Completed(Task streaming)
     {

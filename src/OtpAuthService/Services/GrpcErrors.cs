@@ -1,10 +1,12 @@
 using Google.Protobuf.WellKnownTypes;
 using Google.Rpc;
 using Grpc.Core;
+using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
 using OtpAuthService.Storage;
 using OtpAuthService.Submissions;
+using OtpAuthService.Verification;
 using RpcStatus = Google.Rpc.Status;
 
 namespace OtpAuthService.Services;
@@ -55,9 +57,22 @@ internal static class GrpcErrors
             "QUEUE_FULL",
             full.Message,
             Any.Pack(new RetryInfo { RetryDelay = QueueFullException.RetryAfter.ToDuration() })),
+        RateExceededException fast => Error(
+            Code.ResourceExhausted, "RATE_EXCEEDED", fast.Message, Any.Pack(new RetryInfo { RetryDelay = fast.RetryAfter.ToDuration() })),
+        FailureBudgetSpentException spent => Error(
+            Code.ResourceExhausted,
+            "FAILURE_BUDGET_SPENT",
+            spent.Message,
+            Any.Pack(new RetryInfo { RetryDelay = FailureBudgetSpentException.RetryAfter.ToDuration() })),
+        BypassRefusedException { Refusal: BypassRefusal.Stopped } =>
+            Error(Code.PermissionDenied, "BYPASS_STOPPED", "the institution has stopped answers without an OTP"),
+        BypassRefusedException => Error(Code.PermissionDenied, "BYPASS_NOT_GRANTED", "the caller has no grant in force for answers without an OTP"),
         OperationCanceledException => Error(Code.Cancelled, "CANCELLED", "the caller no longer waits"),
         _ => Error(Code.Internal, "INTERNAL", "the service failed, so the result is not known"),
     };
+
+    /// <summary>The reason of an error that this class has made.</summary>
+    public static string ReasonOf(RpcException error) => error.GetRpcStatus()?.GetDetail<ErrorInfo>()?.Reason ?? "";
 
     private static RpcException Error(Code code, string reason, string message, params ReadOnlySpan<Any> details)
     {

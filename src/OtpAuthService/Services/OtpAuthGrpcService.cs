@@ -15,6 +15,7 @@ internal sealed class OtpAuthGrpcService(
     OtpVerifier verifier,
     Registration registration,
     Suspension suspension,
+    FailureTallies failures,
     Fingerprints fingerprints) : OtpAuth.OtpAuthBase
 {
     public override async Task<GetRequirementResponse> GetRequirement(GetRequirementRequest request, ServerCallContext context)
@@ -23,9 +24,10 @@ internal sealed class OtpAuthGrpcService(
         var contractor = read.Contractor(request.InstitutionId, request.ContractorId);
         var channel = read.Channel(request.Channel);
         read.ThrowIfInvalid();
-        Authorize(CallInterceptor.CallerOf(context), contractor, channel);
+        var caller = CallInterceptor.CallerOf(context);
+        Authorize(caller, contractor, channel);
 
-        var (requirement, retryAfter) = await requirements.FindAsync(contractor, channel, context.CancellationToken);
+        var (requirement, retryAfter) = await requirements.FindAsync(caller, contractor, channel, context.CancellationToken);
         return new GetRequirementResponse { Requirement = requirement, RetryAfter = retryAfter?.ToDuration() };
     }
 
@@ -83,6 +85,11 @@ internal sealed class OtpAuthGrpcService(
     {
         var caller = CallInterceptor.CallerOf(context);
         Authorize(caller, contractor, channel);
+        if (channel != Channel.FeaturePhone)
+        {
+            failures.ThrowIfSpent(caller, contractor.Institution);
+        }
+
         return new Submission(
             caller, requestId, rpc, contractor.Institution, fingerprints.Of(rpc, request), contractor.Contractor, channel, purpose);
     }

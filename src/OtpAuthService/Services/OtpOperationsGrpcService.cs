@@ -16,6 +16,8 @@ internal sealed class OtpOperationsGrpcService(
     CredentialIssuer issuer,
     CredentialImport import,
     BindingDirectory bindings,
+    BypassSwitch bypassSwitch,
+    BypassOptOut bypassOptOut,
     Fingerprints fingerprints,
     TimeProvider time) : OtpOperations.OtpOperationsBase
 {
@@ -121,8 +123,50 @@ internal sealed class OtpOperationsGrpcService(
         {
             History = { history.Select(b => b.ToWire()) },
             ConsecutiveFailures = budget?.ConsecutiveFailures ?? 0,
+            NeverBypassed = budget?.NeverBypassed ?? false,
             Lockout = budget?.LockoutAt(time.GetUtcNow()) is { } lockout ? new V1.Lockout { Until = lockout.Until?.ToTimestamp() } : null,
         };
+    }
+
+    public override async Task<StopBypassResponse> StopBypass(StopBypassRequest request, ServerCallContext context)
+    {
+        var submission = ReadAct(context, request, "StopBypass", request.RequestId, request.InstitutionId, request.Reason);
+        var answer = await bypassSwitch.TurnAsync(submission, stopped: true, context.CancellationToken);
+        return new StopBypassResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+    }
+
+    public override async Task<ResumeBypassResponse> ResumeBypass(ResumeBypassRequest request, ServerCallContext context)
+    {
+        var submission = ReadAct(context, request, "ResumeBypass", request.RequestId, request.InstitutionId, request.Reason);
+        var answer = await bypassSwitch.TurnAsync(submission, stopped: false, context.CancellationToken);
+        return new ResumeBypassResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+    }
+
+    public override async Task<SetBypassOptOutResponse> SetBypassOptOut(SetBypassOptOutRequest request, ServerCallContext context)
+    {
+        var submission = ReadAct(
+            context, request, "SetBypassOptOut", request.RequestId, request.InstitutionId, request.Reason, request.ContractorId);
+        var answer = await bypassOptOut.SetAsync(submission, request.NeverBypass, context.CancellationToken);
+        return new SetBypassOptOutResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+    }
+
+    /// <summary>What every act of an operator has.</summary>
+    private Submission ReadAct(
+        ServerCallContext context,
+        IMessage request,
+        string rpc,
+        string requestId,
+        string institution,
+        string reason,
+        string? contractor = null)
+    {
+        var read = new RequestReader();
+        requestId = read.RequestId(requestId);
+        var forWhom = read.Institution(institution);
+        ContractorId? who = contractor is null ? null : read.Contractor(contractor);
+        reason = read.Reason(reason);
+        read.ThrowIfInvalid();
+        return new Submission(Authorize(context, forWhom), requestId, rpc, forWhom, fingerprints.Of(rpc, request), who) { Reason = reason };
     }
 
     private static Callers.Caller Authorize(ServerCallContext context, InstitutionId institution)

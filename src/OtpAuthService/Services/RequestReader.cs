@@ -27,9 +27,10 @@ internal sealed class RequestReader
     public InstitutionId Institution(string text) =>
         Check(InstitutionId.TryParse(text, out var id), id, "institution_id", "must be 1 to 32 of [a-z0-9-]");
 
-    public ContractorRef Contractor(string institution, string contractor) => new(
-        Institution(institution),
-        Check(ContractorId.TryParse(contractor, out var id), id, "contractor_id", "must be 1 to 64 of [A-Za-z0-9._-]"));
+    public ContractorRef Contractor(string institution, string contractor) => new(Institution(institution), Contractor(contractor));
+
+    public ContractorId Contractor(string text) =>
+        Check(ContractorId.TryParse(text, out var id), id, "contractor_id", "must be 1 to 64 of [A-Za-z0-9._-]");
 
     public CredentialId Credential(string text) =>
         Check(CredentialId.TryParse(text, out var id), id, "credential_id", "must be 4 to 40 letters and digits; spaces and hyphens are ignored");
@@ -42,6 +43,13 @@ internal sealed class RequestReader
 
     public Purpose Purpose(Purpose purpose) =>
         Check(purpose != V1.Purpose.Unspecified && Enum.IsDefined(purpose), purpose, "purpose", "must be set to a known purpose");
+
+    /// <summary>Why an operator does something; on record.</summary>
+    public string Reason(string text) => Check(
+        text.Length is >= 1 and <= 200 && !string.IsNullOrWhiteSpace(text) && !text.Any(char.IsControl),
+        text,
+        "reason",
+        "must be 1 to 200 printable characters");
 
     public T Check<T>(bool valid, T value, string field, string rule)
     {

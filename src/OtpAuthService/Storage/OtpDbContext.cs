@@ -2,6 +2,7 @@ using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
 using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
+using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
 using OtpAuthService.Submissions;
@@ -23,6 +24,8 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
     public DbSet<StoredAnswer> Answers => Set<StoredAnswer>();
 
     public DbSet<AuditRecord> AuditRecords => Set<AuditRecord>();
+
+    public DbSet<FailureMinute> FailureMinutes => Set<FailureMinute>();
 
     protected override void ConfigureConventions(ModelConfigurationBuilder configuration)
     {
@@ -81,6 +84,13 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
             record.Property(r => r.CallerId).HasMaxLength(128);
             record.Property(r => r.RequestId).HasMaxLength(64);
             record.Property(r => r.Rpc).HasMaxLength(32);
+            record.Property(r => r.Reason).HasMaxLength(200);
+        });
+
+        model.Entity<FailureMinute>(minute =>
+        {
+            minute.HasKey(m => new { m.CallerId, m.InstitutionId, m.Minute });
+            minute.Property(m => m.CallerId).HasMaxLength(128);
         });
     }
 

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using Npgsql;
 using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
+using OtpAuthService.Callers;
 using OtpAuthService.Storage;
 using OtpAuthService.Telemetry;
 using OtpAuthService.Verification;
@@ -28,15 +29,17 @@ internal sealed class DecisionLedger
     private readonly bool confirms;
     private readonly IReplayCache replays;
     private readonly Instruments instruments;
+    private readonly FailureTallies failures;
     private readonly TimeProvider time;
     private readonly MicroBatch<PendingDecision> asking;
     private readonly MicroBatch<PendingDecision> deciding;
 
-    public DecisionLedger(OtpStore store, StoreSet stores, IReplayCache replays, Instruments instruments, TimeProvider time)
+    public DecisionLedger(OtpStore store, StoreSet stores, IReplayCache replays, Instruments instruments, FailureTallies failures, TimeProvider time)
     {
         this.store = store;
         this.replays = replays;
         this.instruments = instruments;
+        this.failures = failures;
         this.time = time;
         // SQLite is a library: its statements cost no round trip, and its turns are as short as one statement.
         confirms = stores.IsPostgres;
@@ -311,6 +314,7 @@ internal sealed class DecisionLedger
             if (answer is not null)
             {
                 instruments.Decided(pending.Submission, answer);
+                failures.Count(pending.Submission, answer);
             }
 
             pending.Complete(answer);

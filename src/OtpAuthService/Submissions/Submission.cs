@@ -30,6 +30,9 @@ internal sealed record Submission(
     Channel Channel = Channel.Unspecified,
     Purpose Purpose = Purpose.Unspecified)
 {
+    /// <summary>Why an operator does it; null for what contractors do.</summary>
+    public string? Reason { get; init; }
+
     /// <summary>What its answer is found by: a digest of caller and request id, which is shorter than they are and as good as unique.</summary>
     public Guid Key { get; } = Digest(Caller.Id, RequestId);
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using Grpc.Core;
+using OtpAuthService.Hosting;
 using OtpAuthService.Storage;
 using OtpAuthService.Submissions;
 using OtpAuthService.Verification;
@@ -13,12 +14,19 @@ internal sealed class Instruments
     public const string MeterName = "OtpAuthService";
 
     private readonly Counter<long> decisions;
+    private readonly Counter<long> securityEvents;
     private readonly Histogram<double> callDuration;
 
-    public Instruments(IMeterFactory meters, StoreAvailability store, IReplayCache replays)
+    public Instruments(IMeterFactory meters, StoreAvailability store, IReplayCache replays, FileWatch files)
     {
         var meter = meters.Create(MeterName);
         decisions = meter.CreateCounter<long>("otp.decisions", "{decision}", "Answers given, by RPC, outcome, channel, purpose, institution and whether repeated.");
+        securityEvents = meter.CreateCounter<long>("otp.security_events", "{event}", "Refused identities and rights, and signs of guessing, by reason and caller.");
+        meter.CreateObservableGauge(
+            "otp.files.broken",
+            () => files.States.Select(file => new Measurement<int>(file.Broken ? 1 : 0, new KeyValuePair<string, object?>("files", file.Name))),
+            "{state}",
+            "1 while watched files cannot be used as they are; what was read before stays in force.");
         callDuration = meter.CreateHistogram<double>(
             "rpc.server.call.duration",
             "s",
@@ -39,6 +47,8 @@ internal sealed class Instruments
         { "institution", submission.Institution.Value },
         { "repeated", answer.Repeated },
     });
+
+    public void SecurityEvent(string reason, string caller) => securityEvents.Add(1, new("reason", reason), new("caller", caller));
 
     public void CallEnded(string method, StatusCode status, TimeSpan took) => callDuration.Record(
         took.TotalSeconds, new("rpc.method", method.TrimStart('/')), new("rpc.response.status_code", status.ToString()));

@@ -38,4 +38,16 @@ internal static partial class Log
 
     [LoggerMessage(12, LogLevel.Warning, "The schema has a migration that this version does not know: {Migration}")]
     public static partial void SchemaNewer(this ILogger log, string migration);
+
+    [LoggerMessage(13, LogLevel.Error, "The files of '{Name}' cannot be used, what was read before stays in force: {Problem}")]
+    public static partial void FilesBroken(this ILogger log, string name, string problem);
+
+    [LoggerMessage(14, LogLevel.Information, "The files of '{Name}' can be used again")]
+    public static partial void FilesWell(this ILogger log, string name);
+
+    [LoggerMessage(15, LogLevel.Warning, "Security event {Reason}, caller '{Caller}' {Method}")]
+    public static partial void SecurityEvent(this ILogger log, string reason, string caller, string method);
+
+    [LoggerMessage(16, LogLevel.Warning, "Counts of wrong OTPs were not shared with other replicas: {Reason}")]
+    public static partial void TalliesNotShared(this ILogger log, string reason);
 }

@@ -1,17 +1,18 @@
 using OtpAuthService.Bindings;
+using OtpAuthService.Callers;
 using OtpAuthService.Institutions;
 
 namespace OtpAuthService.Verification;
 
 /// <summary>GetRequirement: whether a login needs an OTP. Reads only.</summary>
-internal sealed class OtpRequirement(BindingDirectory bindings, InstitutionDirectory institutions, TimeProvider time)
+internal sealed class OtpRequirement(BindingDirectory bindings, InstitutionDirectory institutions, Bypass bypass, TimeProvider time)
 {
     public async Task<(Requirement Requirement, TimeSpan? RetryAfter)> FindAsync(
-        ContractorRef contractor, Channel channel, CancellationToken cancellation)
+        Caller caller, ContractorRef contractor, Channel channel, CancellationToken cancellation)
     {
         if (channel == Channel.FeaturePhone)
         {
-            return (Requirement.Exempt, null);
+            return (await MayBypassAsync(caller, contractor, cancellation) ? Requirement.Exempt : Requirement.Blocked, null);
         }
 
         await institutions.FindAsync(contractor.Institution, cancellation);
@@ -25,5 +26,12 @@ internal sealed class OtpRequirement(BindingDirectory bindings, InstitutionDirec
         return budget?.LockoutAt(now) is { } lockout
             ? (Requirement.Blocked, lockout.Until - now)
             : (Requirement.Required, null);
+    }
+
+    private async Task<bool> MayBypassAsync(Caller caller, ContractorRef contractor, CancellationToken cancellation)
+    {
+        await bypass.FindGrantAsync(caller, contractor.Institution, cancellation);
+        var (_, budget) = await bindings.FindStateAsync(contractor, cancellation);
+        return budget is not { NeverBypassed: true };
     }
 }

@@ -4,7 +4,7 @@ using OtpAuthService.Submissions;
 namespace OtpAuthService.Verification;
 
 /// <summary>Verify: decides on one OTP for one purpose. The order of its steps, and why: README.md beside this file.</summary>
-internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker, DecisionLedger ledger)
+internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker, Bypass bypass, DecisionLedger ledger)
 {
     /// <param name="submission">The request.</param>
     /// <param name="contractor">Whose OTP it is.</param>
@@ -14,7 +14,7 @@ internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker,
     {
         if (otp is not { } submitted)
         {
-            return await BypassAsync(submission, cancellation);
+            return await bypass.AnswerAsync(submission, cancellation);
         }
 
         foreach (var reading in OnCurrent.Readings)
@@ -58,13 +58,5 @@ internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker,
     {
         var verdict = new Verdict(outcome, current.Institution.DecideWithoutCredential(outcome, submission.Purpose));
         return new PendingDecision(submission, turn => new(turn.IsCurrent(current.Binding) ? verdict : null), cancellation);
-    }
-
-    private async Task<Answer> BypassAsync(Submission submission, CancellationToken cancellation)
-    {
-        var verdict = new Verdict(Outcome.Bypassed, Decision.Allow);
-        var answer = await ledger.DecideAsync(
-            new PendingDecision(submission, _ => new(verdict), cancellation) { Proposal = new Proposal(verdict) });
-        return answer!;
     }
 }

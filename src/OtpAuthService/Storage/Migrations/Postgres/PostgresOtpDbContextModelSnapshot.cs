@@ -75,6 +75,12 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("smallint")
                         .HasColumnName("purpose");
 
+                    b.Property<string>("Reason")
+                        .HasMaxLength(200)
+                        .HasColumnType("character varying(200)")
+                        .HasColumnName("reason")
+                        .UseCollation("C");
+
                     b.Property<string>("RequestId")
                         .IsRequired()
                         .HasMaxLength(64)
@@ -174,6 +180,14 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnName("contractor_id")
                         .UseCollation("C");
 
+                    b.Property<long?>("BypassHour")
+                        .HasColumnType("bigint")
+                        .HasColumnName("bypass_hour");
+
+                    b.Property<int>("BypassesInHour")
+                        .HasColumnType("integer")
+                        .HasColumnName("bypasses_in_hour");
+
                     b.Property<int>("ConsecutiveFailures")
                         .HasColumnType("integer")
                         .HasColumnName("consecutive_failures");
@@ -182,10 +196,42 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("bigint")
                         .HasColumnName("locked_until");
 
+                    b.Property<bool>("NeverBypassed")
+                        .HasColumnType("boolean")
+                        .HasColumnName("never_bypassed");
+
                     b.HasKey("InstitutionId", "ContractorId")
                         .HasName("pk_contractors");
 
                     b.ToTable("contractors", (string)null);
+                });
+
+            modelBuilder.Entity("OtpAuthService.Callers.FailureMinute", b =>
+                {
+                    b.Property<string>("CallerId")
+                        .HasMaxLength(128)
+                        .HasColumnType("character varying(128)")
+                        .HasColumnName("caller_id")
+                        .UseCollation("C");
+
+                    b.Property<string>("InstitutionId")
+                        .HasMaxLength(32)
+                        .HasColumnType("character varying(32)")
+                        .HasColumnName("institution_id")
+                        .UseCollation("C");
+
+                    b.Property<long>("Minute")
+                        .HasColumnType("bigint")
+                        .HasColumnName("minute");
+
+                    b.Property<int>("Failures")
+                        .HasColumnType("integer")
+                        .HasColumnName("failures");
+
+                    b.HasKey("CallerId", "InstitutionId", "Minute")
+                        .HasName("pk_failure_minutes");
+
+                    b.ToTable("failure_minutes", (string)null);
                 });
 
             modelBuilder.Entity("OtpAuthService.Credentials.Credential", b =>
@@ -284,6 +330,10 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("character varying(32)")
                         .HasColumnName("id")
                         .UseCollation("C");
+
+                    b.Property<long?>("BypassStoppedAt")
+                        .HasColumnType("bigint")
+                        .HasColumnName("bypass_stopped_at");
 
                     b.Property<long>("CreatedAt")
                         .HasColumnType("bigint")

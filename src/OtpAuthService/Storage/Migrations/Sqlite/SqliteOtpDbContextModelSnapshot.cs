@@ -65,6 +65,11 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("INTEGER")
                         .HasColumnName("purpose");
 
+                    b.Property<string>("Reason")
+                        .HasMaxLength(200)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("reason");
+
                     b.Property<string>("RequestId")
                         .IsRequired()
                         .HasMaxLength(64)
@@ -156,6 +161,14 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("TEXT")
                         .HasColumnName("contractor_id");
 
+                    b.Property<long?>("BypassHour")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("bypass_hour");
+
+                    b.Property<int>("BypassesInHour")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("bypasses_in_hour");
+
                     b.Property<int>("ConsecutiveFailures")
                         .HasColumnType("INTEGER")
                         .HasColumnName("consecutive_failures");
@@ -164,10 +177,40 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("INTEGER")
                         .HasColumnName("locked_until");
 
+                    b.Property<bool>("NeverBypassed")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("never_bypassed");
+
                     b.HasKey("InstitutionId", "ContractorId")
                         .HasName("pk_contractors");
 
                     b.ToTable("contractors", (string)null);
+                });
+
+            modelBuilder.Entity("OtpAuthService.Callers.FailureMinute", b =>
+                {
+                    b.Property<string>("CallerId")
+                        .HasMaxLength(128)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("caller_id");
+
+                    b.Property<string>("InstitutionId")
+                        .HasMaxLength(32)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("institution_id");
+
+                    b.Property<long>("Minute")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("minute");
+
+                    b.Property<int>("Failures")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("failures");
+
+                    b.HasKey("CallerId", "InstitutionId", "Minute")
+                        .HasName("pk_failure_minutes");
+
+                    b.ToTable("failure_minutes", (string)null);
                 });
 
             modelBuilder.Entity("OtpAuthService.Credentials.Credential", b =>
@@ -261,6 +304,10 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasMaxLength(32)
                         .HasColumnType("TEXT")
                         .HasColumnName("id");
+
+                    b.Property<long?>("BypassStoppedAt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("bypass_stopped_at");
 
                     b.Property<long>("CreatedAt")
                         .HasColumnType("INTEGER")

@@ -1,0 +1,16 @@
+using OtpAuthService.Submissions;
+
+namespace OtpAuthService.Bindings;
+
+/// <summary>SetBypassOptOut: whether a contractor may be answered without an OTP at all ("never bypass me"). Holds from its answer on, on every replica.</summary>
+internal sealed class BypassOptOut(DecisionLedger ledger)
+{
+    public async Task<Answer> SetAsync(Submission submission, bool never, CancellationToken cancellation) => (await ledger.DecideAsync(new PendingDecision(
+        submission,
+        turn =>
+        {
+            turn.Contractor.NeverBypassed = never;
+            return new(Verdict.Accepted);
+        },
+        cancellation)))!;
+}

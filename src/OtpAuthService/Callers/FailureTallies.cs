@@ -1,0 +1,182 @@
+using System.Collections.Concurrent;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Options;
+using OtpAuthService.Hosting;
+using OtpAuthService.Institutions;
+using OtpAuthService.Storage;
+using OtpAuthService.Submissions;
+using OtpAuthService.Telemetry;
+
+namespace OtpAuthService.Callers;
+
+/// <summary>
+/// Counts wrong OTPs by caller and institution over all contractors, which is where spraying shows: few tries at each of many (promise P5). A
+/// replica knows its own at once and those of the others within <see cref="Pause"/>, through a table with a row per minute.
+/// </summary>
+internal sealed class FailureTallies(
+    OtpStore store, SecurityEvents events, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<FailureTallies> log) : BackgroundService
+{
+    /// <summary>How far back is counted, in whole minutes of the clock.</summary>
+    public static readonly TimeSpan Window = TimeSpan.FromMinutes(10);
+
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
+
+    private readonly ConcurrentDictionary<(string Caller, InstitutionId Institution), Tally> tallies = new();
+    private readonly ConcurrentDictionary<InstitutionId, bool> signalled = new();
+
+    /// <summary>Counts an answer that was a wrong guess; call it for every answer once.</summary>
+    public void Count(Submission submission, Answer answer)
+    {
+        if (answer is { Repeated: false, Verdict.Outcome: Outcome.Mismatch or Outcome.CredentialUnknown })
+        {
+            tallies.GetOrAdd((submission.Caller.Id, submission.Institution), _ => new Tally()).Count();
+            Signal(submission.Caller, submission.Institution);
+        }
+    }
+
+    /// <summary>To be asked before an OTP is looked at.</summary>
+    /// <exception cref="FailureBudgetSpentException">Too many were wrong.</exception>
+    public void ThrowIfSpent(Caller caller, InstitutionId institution)
+    {
+        if (CountOf(caller, institution) >= caller.FailureBudget.Stop)
+        {
+            throw new FailureBudgetSpentException();
+        }
+    }
+
+    // Real time, not TimeProvider: it paces reading and writing.
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Pause);
+        using var stop = stoppingToken.Register(timer.Dispose);
+        do
+        {
+            try
+            {
+                await ShareAsync();
+            }
+            catch (Exception postponed)
+            {
+                // What was not written is written next time; a replica's own count goes on.
+                log.TalliesNotShared(postponed.Message);
+            }
+        }
+        while (await timer.WaitForNextTickAsync(CancellationToken.None));
+    }
+
+    private async Task ShareAsync()
+    {
+        var minute = MinuteOf(time.GetUtcNow());
+        var unshared = tallies.Select(t => (t.Key, Failures: t.Value.TakeUnshared())).Where(t => t.Failures > 0)
+            .OrderBy(t => t.Key.Caller, StringComparer.Ordinal).ThenBy(t => t.Key.Institution.Value, StringComparer.Ordinal).ToList();
+        try
+        {
+            if (unshared.Count > 0)
+            {
+                await store.WriteAsync((db, stop) => WriteAsync(db, unshared, minute, stop), CancellationToken.None);
+            }
+        }
+        catch (Exception)
+        {
+            unshared.ForEach(t => tallies[t.Key].PutBack(t.Failures));
+            throw;
+        }
+
+        var first = minute - (int)Window.TotalMinutes;
+        var sums = await store.ReadAsync(
+            (db, stop) => db.FailureMinutes.Where(m => m.Minute > first)
+                .GroupBy(m => new { m.CallerId, m.InstitutionId })
+                .Select(g => new { g.Key.CallerId, g.Key.InstitutionId, Failures = g.Sum(m => m.Failures) })
+                .ToListAsync(stop),
+            CancellationToken.None);
+        var found = sums.ToDictionary(s => (s.CallerId, s.InstitutionId), s => s.Failures);
+        foreach (var key in found.Keys.Concat(tallies.Keys).Distinct())
+        {
+            tallies.GetOrAdd(key, _ => new Tally()).Shared = found.GetValueOrDefault(key);
+        }
+    }
+
+    private static async Task<int> WriteAsync(
+        OtpDbContext db, List<((string Caller, InstitutionId Institution) Key, int Failures)> unshared, long minute, CancellationToken stop)
+    {
+        foreach (var ((caller, institution), failures) in unshared)
+        {
+            await db.Database.ExecuteSqlAsync(
+                $"""
+                 INSERT INTO failure_minutes (caller_id, institution_id, minute, failures) VALUES ({caller}, {institution.Value}, {minute}, {failures})
+                 ON CONFLICT (caller_id, institution_id, minute) DO UPDATE SET failures = failure_minutes.failures + excluded.failures
+                 """,
+                stop);
+        }
+
+        var old = minute - (2 * (long)Window.TotalMinutes);
+        return await db.FailureMinutes.Where(m => m.Minute < old).ExecuteDeleteAsync(stop);
+    }
+
+    /// <summary>Raises an event where a threshold is reached, once until the count has fallen below it again.</summary>
+    private void Signal(Caller caller, InstitutionId institution)
+    {
+        var count = CountOf(caller, institution);
+        var tally = tallies[(caller.Id, institution)];
+        var level = count >= caller.FailureBudget.Stop ? 2 : count >= caller.FailureBudget.Signal ? 1 : 0;
+        if (tally.Raise(level))
+        {
+            events.Raise(level == 2 ? "FAILURE_BUDGET_SPENT" : "FAILURES_OF_CALLER", caller.Id);
+        }
+
+        var above = tallies.Where(t => t.Key.Institution == institution).Sum(t => t.Value.Total) >= options.Value.InstitutionFailureSignal;
+        if (above && signalled.TryAdd(institution, true))
+        {
+            events.Raise("FAILURES_AT_INSTITUTION", caller.Id);
+        }
+        else if (!above)
+        {
+            signalled.TryRemove(institution, out _);
+        }
+    }
+
+    private int CountOf(Caller caller, InstitutionId institution) =>
+        tallies.TryGetValue((caller.Id, institution), out var tally) ? tally.Total : 0;
+
+    private static long MinuteOf(DateTimeOffset moment) => moment.ToUnixTimeSeconds() / 60;
+
+    private sealed class Tally
+    {
+        private int unshared;
+        private int raised;
+
+        /// <summary>What the table says.</summary>
+        public volatile int Shared;
+
+        public int Total => Shared + Volatile.Read(ref unshared);
+
+        public void Count() => Interlocked.Increment(ref unshared);
+
+        public int TakeUnshared() => Interlocked.Exchange(ref unshared, 0);
+
+        public void PutBack(int failures) => Interlocked.Add(ref unshared, failures);
+
+        /// <returns>True for the first who comes to a level from below it.</returns>
+        public bool Raise(int level) => Interlocked.Exchange(ref raised, level) < level;
+    }
+}
+
+/// <summary>Wrong OTPs of one caller and institution within one minute.</summary>
+internal sealed class FailureMinute
+{
+    public required string CallerId { get; init; }
+
+    public required InstitutionId InstitutionId { get; init; }
+
+    /// <summary>Minutes since 1970-01-01 UTC.</summary>
+    public required long Minute { get; init; }
+
+    public required int Failures { get; init; }
+}
+
+/// <summary>So many OTPs of the caller were wrong that no more of them are looked at for now. Nothing was decided or counted.</summary>
+internal sealed class FailureBudgetSpentException() : Exception("too many OTPs of this caller were wrong; nothing was decided")
+{
+    /// <summary>The window moves on by minutes.</summary>
+    public static readonly TimeSpan RetryAfter = TimeSpan.FromMinutes(1);
+}

@@ -1,0 +1,69 @@
+using System.Net;
+
+namespace OtpAuthService.Hosting;
+
+/// <summary>
+/// Which endpoints calls may come in by: mutual TLS, or plaintext over loopback where nobody's money is at stake. The management endpoint
+/// (health, metrics) takes no calls and is not looked at.
+/// </summary>
+internal static class Endpoints
+{
+    private const string Management = "Management";
+
+    /// <exception cref="StartRefusedException">One may not be opened, or nobody could call by any of them.</exception>
+    public static void Check(IConfiguration configuration, OtpAuthOptions options, IHostEnvironment environment, bool embedded)
+    {
+        foreach (var endpoint in configuration.GetSection("Kestrel:Endpoints").GetChildren().Where(e => e.Key != Management && e["Url"] is not null))
+        {
+            var address = BindingAddress.Parse(endpoint["Url"]!);
+            if (address.Scheme == Uri.UriSchemeHttps)
+            {
+                RequireTls(endpoint.Key, options);
+            }
+            else
+            {
+                RequireTryingOut(endpoint.Key, address, options, environment, embedded);
+            }
+        }
+
+        if (options.LocalCaller is { Enabled: true, Institutions.Count: 0 })
+        {
+            throw new StartRefusedException("The local caller acts for no institution. Set OtpAuth__LocalCaller__Institutions__0, for example to demo.");
+        }
+    }
+
+    private static void RequireTls(string endpoint, OtpAuthOptions options)
+    {
+        if (options.Tls is null)
+        {
+            throw new StartRefusedException(
+                $"Endpoint {endpoint} is https: set OtpAuth__Tls__CertificateFile, OtpAuth__Tls__KeyFile, OtpAuth__Tls__TrustFile and OtpAuth__CallersFile (README: Callers).");
+        }
+    }
+
+    private static void RequireTryingOut(
+        string endpoint, BindingAddress address, OtpAuthOptions options, IHostEnvironment environment, bool embedded)
+    {
+        if (!IsLoopback(address.Host))
+        {
+            throw new StartRefusedException(
+                $"Endpoint {endpoint} is plaintext and not on loopback: OTPs must not cross a network in the clear. Set Kestrel__Endpoints__{endpoint}__Url to https:// and OtpAuth__Tls__….");
+        }
+
+        if (environment.IsProduction() && !embedded)
+        {
+            throw new StartRefusedException(
+                $"Endpoint {endpoint} is plaintext, which is not for production. Set Kestrel__Endpoints__{endpoint}__Url to https:// and OtpAuth__Tls__…; to try the service out on PostgreSQL, set DOTNET_ENVIRONMENT=Development.");
+        }
+
+        if (options.LocalCaller is not { Enabled: true })
+        {
+            throw new StartRefusedException(
+                $"Nobody could call by endpoint {endpoint}: it is plaintext, so there are no client certificates. To try the service out on PostgreSQL, set OtpAuth__LocalCaller__Enabled=true and OtpAuth__LocalCaller__Institutions__0=demo; then whoever connects over loopback is a caller.");
+        }
+    }
+
+    private static bool IsLoopback(string host) =>
+        string.Equals(host, "localhost", StringComparison.OrdinalIgnoreCase)
+        || (IPAddress.TryParse(host, out var address) && IPAddress.IsLoopback(address));
+}
