@@ -42,8 +42,8 @@ internal static class Server
         AddDecisions(builder.Services);
         AddGrpc(builder.Services, embedded);
         AddMetrics(builder.Services);
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.ConfigureHttpsDefaults(
-            https => kestrel.ApplicationServices.GetRequiredService<CallerTls>().Configure(https)));
+        builder.WebHost.ConfigureKestrel(kestrel => Endpoints.UseTls(
+            kestrel, builder.Configuration, () => kestrel.ApplicationServices.GetRequiredService<CallerTls>().Handshakes));
         configure?.Invoke(builder);
 
         var app = builder.Build();

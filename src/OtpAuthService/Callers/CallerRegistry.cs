@@ -15,6 +15,7 @@ internal sealed class CallerRegistry
         RespectRequiredConstructorParameters = true,
         ReadCommentHandling = JsonCommentHandling.Skip,
         AllowTrailingCommas = true,
+        AllowDuplicateProperties = false,
         NumberHandling = JsonNumberHandling.Strict,
         Converters = { new JsonStringEnumConverter(allowIntegerValues: false) },
     };
@@ -42,6 +43,11 @@ internal sealed class CallerRegistry
         catch (JsonException unreadable)
         {
             throw new InvalidDataException(unreadable.Message, unreadable);
+        }
+
+        if (entries.Contains(null!))
+        {
+            throw new InvalidDataException("A caller is null.");
         }
 
         RequireDifferent(entries.Select(e => e.Id), "id");

@@ -32,21 +32,19 @@ internal sealed class CallerTls
     public ClientTrust Trust => trust.Current;
 
     /// <summary>For every https endpoint of Kestrel.</summary>
-    public void Configure(HttpsConnectionAdapterOptions https)
+    public TlsHandshakeCallbackOptions Handshakes => new() { OnConnection = opened => new(HandshakeOf(opened.Connection)) };
+
+    private SslServerAuthenticationOptions HandshakeOf(ConnectionContext connection) => new()
     {
-        https.SslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13;
-        https.ClientCertificateMode = ClientCertificateMode.RequireCertificate;
-        // Only so that Kestrel asks for no certificate of its own; the context below has the intermediates as well.
-        https.ServerCertificateSelector = (_, _) => server.Current.TargetCertificate;
-        https.OnAuthenticate = (connection, tls) =>
-        {
-            tls.ServerCertificateSelectionCallback = null;
-            tls.ServerCertificateContext = server.Current;
-            // A resumed session would stand for a certificate that may be revoked by now.
-            tls.AllowTlsResume = false;
-            tls.RemoteCertificateValidationCallback = (_, certificate, chain, _) => Admit(connection, certificate, chain);
-        };
-    }
+        EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+        ServerCertificateContext = server.Current,
+        ClientCertificateRequired = true,
+        RemoteCertificateValidationCallback = (_, certificate, chain, _) => Admit(connection, certificate, chain),
+        // The check is ours (ClientTrust): the system's would hold the certificate against roots of the whole world first.
+        CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
+        // A resumed session would stand for a certificate that may be revoked by now.
+        AllowTlsResume = false,
+    };
 
     private bool Admit(ConnectionContext connection, X509Certificate? certificate, X509Chain? chain)
     {

@@ -1,4 +1,6 @@
 using System.Net;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
 
 namespace OtpAuthService.Hosting;
 
@@ -13,16 +15,15 @@ internal static class Endpoints
     /// <exception cref="StartRefusedException">One may not be opened, or nobody could call by any of them.</exception>
     public static void Check(IConfiguration configuration, OtpAuthOptions options, IHostEnvironment environment, bool embedded)
     {
-        foreach (var endpoint in configuration.GetSection("Kestrel:Endpoints").GetChildren().Where(e => e.Key != Management && e["Url"] is not null))
+        foreach (var (name, address) in Of(configuration))
         {
-            var address = BindingAddress.Parse(endpoint["Url"]!);
             if (address.Scheme == Uri.UriSchemeHttps)
             {
-                RequireTls(endpoint.Key, options);
+                RequireTls(name, options);
             }
-            else
+            else if (name != Management)
             {
-                RequireTryingOut(endpoint.Key, address, options, environment, embedded);
+                RequireTryingOut(name, address, options, environment, embedded);
             }
         }
 
@@ -31,6 +32,21 @@ internal static class Endpoints
             throw new StartRefusedException("The local caller acts for no institution. Set OtpAuth__LocalCaller__Institutions__0, for example to demo.");
         }
     }
+
+    /// <summary>Every https endpoint takes mutual TLS, the management endpoint as well where it is one.</summary>
+    public static void UseTls(KestrelServerOptions kestrel, IConfiguration configuration, Func<TlsHandshakeCallbackOptions> handshakes)
+    {
+        foreach (var (name, _) in Of(configuration).Where(e => e.Address.Scheme == Uri.UriSchemeHttps))
+        {
+            kestrel.ConfigurationLoader!.Endpoint(name, endpoint => endpoint.ListenOptions.UseHttps(handshakes()));
+        }
+    }
+
+    private static IEnumerable<(string Name, BindingAddress Address)> Of(IConfiguration configuration) =>
+        from endpoint in configuration.GetSection("Kestrel:Endpoints").GetChildren()
+        let url = endpoint["Url"]
+        where url is not null
+        select (endpoint.Key, BindingAddress.Parse(url));
 
     private static void RequireTls(string endpoint, OtpAuthOptions options)
     {

@@ -116,18 +116,17 @@ internal sealed class Watched<T>(IReadOnlyList<string> paths, Func<IReadOnlyList
     /// <returns>Why they cannot be used as they are now; null where they can.</returns>
     public Exception? Look()
     {
+        var before = digest;
+        digest = null;
         try
         {
             List<byte[]> contents = [.. paths.Select(ReadBounded)];
-            var seen = SHA256.HashData([.. contents.SelectMany(content => SHA256.HashData(content))]);
-            if (digest is not null && seen.AsSpan().SequenceEqual(digest))
+            digest = SHA256.HashData([.. contents.SelectMany(content => SHA256.HashData(content))]);
+            if (before is null || !before.AsSpan().SequenceEqual(digest))
             {
-                return failure;
+                failure = null;
+                current = read(contents);
             }
-
-            digest = seen;
-            failure = null;
-            current = read(contents);
         }
         catch (Exception unusable) when (unusable is IOException or UnauthorizedAccessException or InvalidDataException or CryptographicException)
         {

@@ -38,6 +38,9 @@ internal sealed class OtpService : IAsyncDisposable
 
     public string ManagementAddress { get; }
 
+    /// <summary>Where calls come in by mutual TLS, with the settings of <see cref="CallersUnderTest"/>.</summary>
+    public string TlsAddress => app.Urls.Single(url => url.StartsWith("https:", StringComparison.Ordinal));
+
     public GrpcChannel Channel => channel;
 
     public OtpAuth.OtpAuthClient Auth { get; }
@@ -94,6 +97,7 @@ internal sealed class OtpService : IAsyncDisposable
         "--Kestrel:Endpoints:Grpc:Url=http://127.0.0.1:0",
         "--Kestrel:Endpoints:Management:Url=http://127.0.0.1:0",
         "--OtpAuth:LocalCaller:Enabled=true",
+        "--OtpAuth:LocalCaller:Bypass=true",
         "--OtpAuth:LocalCaller:Institutions:0=demo",
         "--OtpAuth:LocalCaller:Institutions:1=minato",
     ];

@@ -64,6 +64,9 @@ public class RolesTests(StoreKind kind)
     [TestCase("SuspendBinding", "O")]
     [TestCase("ResumeBinding", "O")]
     [TestCase("IssueTemporaryOtp", "O")]
+    [TestCase("StopBypass", "O")]
+    [TestCase("ResumeBypass", "O")]
+    [TestCase("SetBypassOptOut", "O")]
     [TestCase("CheckOtp", "O")]
     [TestCase("QueryAudit", "OA")]
     [TestCase("VerifyAudit", "OA")]
@@ -89,10 +92,11 @@ public class RolesTests(StoreKind kind)
     [Test]
     public void Methods_OfTheContract_AreAllInTheTable()
     {
-        var table = typeof(RolesTests).GetMethod(nameof(Method_CalledByEachRole_IsLetInOrPermissionDenied))!
-            .GetCustomAttributes(typeof(TestCaseAttribute), inherit: false).Select(row => (string)((TestCaseAttribute)row).Arguments[0]!);
-        Assert.That(table, Is.EquivalentTo(Contract.Select(method => method.Name)));
+        Assert.That(Table.Select(row => row.Method), Is.EquivalentTo(Contract.Select(method => method.Name)));
     }
+
+    /// <summary>Who may call a method, by the table above: F, M, O and A.</summary>
+    internal static string RolesOf(string method) => Table.Single(row => row.Method == method).Roles;
 
     [Test]
     public async Task Frontend_OnTheFeaturePhoneChannel_IsPermissionDenied()
@@ -218,6 +222,11 @@ public class RolesTests(StoreKind kind)
         Assert.That((await full.AuditAsync(contractor)).Select(record => record.CallerId), Is.All.EqualTo("local"));
         Assert.That((await full.AuditAsync(contractor)).Select(record => record.InstitutionId.Value), Is.All.EqualTo("demo"));
     }
+
+    private static IEnumerable<(string Method, string Roles)> Table => typeof(RolesTests)
+        .GetMethod(nameof(Method_CalledByEachRole_IsLetInOrPermissionDenied))!
+        .GetCustomAttributes(typeof(TestCaseAttribute), inherit: false)
+        .Select(row => ((string)((TestCaseAttribute)row).Arguments[0]!, (string)((TestCaseAttribute)row).Arguments[1]!));
 
     private static IEnumerable<MethodDescriptor> Contract => OtpAuth.Descriptor.Methods.Concat(OtpOperations.Descriptor.Methods);
 
