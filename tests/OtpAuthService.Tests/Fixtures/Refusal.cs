@@ -23,6 +23,9 @@ internal sealed class Refusal
     /// <summary>The fields that BadRequest names, in its order.</summary>
     public IEnumerable<string> Fields => details.GetDetail<BadRequest>()?.FieldViolations.Select(v => v.Field) ?? [];
 
+    /// <summary>RetryInfo's delay; null where it has none.</summary>
+    public TimeSpan? RetryDelay => details.GetDetail<RetryInfo>()?.RetryDelay?.ToTimeSpan();
+
     /// <summary>Every word of it that reaches the caller.</summary>
     public string Text => $"{error.Status.Detail}\n{details}\n{string.Join('\n', error.Trailers.Select(t => t.IsBinary ? Decode(t) : $"{t.Key}: {t.Value}"))}";
 
