@@ -29,6 +29,10 @@ internal static class StoreContents
         return db.AuditRecords.AsNoTracking().Where(r => r.ContractorId == id).OrderBy(r => r.Id).ToListAsync(stop);
     });
 
+    /// <summary>Wrong OTPs in the table that replicas share.</summary>
+    public static Task<int> FailureMinutesAsync(this OtpService service) =>
+        service.ReadAsync((db, stop) => db.FailureMinutes.SumAsync(m => m.Failures, stop));
+
     /// <summary>A credential with a key and a learned drift that the test chose: 6 digits, 30 s, SHA-1.</summary>
     public static async Task<SoftToken> InsertCredentialAsync(this OtpService service, byte[] key, int driftSteps = 0)
     {
