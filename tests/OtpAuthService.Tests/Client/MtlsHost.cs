@@ -34,11 +34,15 @@ internal sealed class MtlsHost : IAsyncDisposable
     /// <summary>The calls that arrived, in their order.</summary>
     public IReadOnlyCollection<SeenCall> Calls => seen.Calls;
 
-    /// <param name="clients">Whose client certificates are accepted.</param>
+    public static Task<MtlsHost> StartAsync(
+        TestAuthority clients, Func<TestCertificate> certificate, SslProtocols protocols = SslProtocols.Tls12 | SslProtocols.Tls13) =>
+        StartAsync(clients.Root, () => certificate().Certificate, protocols);
+
+    /// <param name="clients">The root that client certificates have to lead to.</param>
     /// <param name="certificate">The server's, asked for at each handshake.</param>
     /// <param name="protocols">Versions of TLS.</param>
     public static async Task<MtlsHost> StartAsync(
-        TestAuthority clients, Func<TestCertificate> certificate, SslProtocols protocols = SslProtocols.Tls12 | SslProtocols.Tls13)
+        X509Certificate2 clients, Func<X509Certificate2> certificate, SslProtocols protocols = SslProtocols.Tls12 | SslProtocols.Tls13)
     {
         var seen = new Seen();
         // Empty: the settings of the real service lie in the same folder.
@@ -60,16 +64,16 @@ internal sealed class MtlsHost : IAsyncDisposable
 
     public ValueTask DisposeAsync() => host.DisposeAsync();
 
-    private static void Require(HttpsConnectionAdapterOptions https, TestAuthority clients, Func<TestCertificate> certificate, SslProtocols protocols)
+    private static void Require(HttpsConnectionAdapterOptions https, X509Certificate2 clients, Func<X509Certificate2> certificate, SslProtocols protocols)
     {
         https.SslProtocols = protocols;
-        https.ServerCertificateSelector = (_, _) => certificate().Certificate;
+        https.ServerCertificateSelector = (_, _) => certificate();
         https.ClientCertificateMode = ClientCertificateMode.RequireCertificate;
         https.ClientCertificateValidation = (client, sent, _) =>
         {
             using var chain = new X509Chain();
             chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-            chain.ChainPolicy.CustomTrustStore.Add(clients.Root);
+            chain.ChainPolicy.CustomTrustStore.Add(clients);
             // The intermediates that the client sent along; nothing is fetched.
             chain.ChainPolicy.ExtraStore.AddRange(sent!.ChainPolicy.ExtraStore);
             chain.ChainPolicy.DisableCertificateDownloads = true;
