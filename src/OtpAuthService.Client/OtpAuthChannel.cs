@@ -16,10 +16,12 @@ public sealed class OtpAuthChannel : IDisposable
     public static readonly TimeSpan DefaultDeadline = TimeSpan.FromSeconds(3);
 
     private readonly GrpcChannel channel;
+    private readonly Connector connector;
 
-    private OtpAuthChannel(GrpcChannel channel)
+    private OtpAuthChannel(GrpcChannel channel, Connector connector)
     {
         this.channel = channel;
+        this.connector = connector;
         CallInvoker = channel.Intercept(new DefaultDeadlineInterceptor(DefaultDeadline, TimeProvider.System));
         OtpAuth = new OtpAuth.OtpAuthClient(CallInvoker);
         Operations = new OtpOperations.OtpOperationsClient(CallInvoker);
@@ -34,30 +36,50 @@ public sealed class OtpAuthChannel : IDisposable
     /// <summary>For a generated client of another service at the same address, such as grpc.health.v1, under the same rules.</summary>
     public CallInvoker CallInvoker { get; }
 
+    /// <summary>Whether a connection was ever made: while it is false, no call can have reached the service.</summary>
+    public bool HasConnected => connector.HasConnected;
+
     /// <summary>Makes the channel; nothing is sent before the first call.</summary>
     /// <param name="address">
     /// <c>https://host:port</c>, or <c>http://</c> for a service on this machine: the host has to be <c>localhost</c> or a loopback IP
     /// address, because OTPs and credential keys must not cross a network in the clear.
     /// </param>
-    /// <exception cref="ArgumentException">The address is neither.</exception>
-    public static OtpAuthChannel Create(string address)
+    /// <param name="tls">
+    /// For <c>https</c>: the client certificate and whom to trust. Null is no certificate, and the roots that the system trusts. TLS 1.2
+    /// or newer, always; the service's certificate has to bear the host of the address.
+    /// </param>
+    /// <exception cref="ArgumentException">
+    /// The address is neither, or a certificate or key cannot be read, does not fit, or is not valid now. The message says which.
+    /// </exception>
+    public static OtpAuthChannel Create(string address, OtpAuthTls? tls = null)
     {
         var uri = ParseAddress(address);
+        if (uri.Scheme == Uri.UriSchemeHttp && tls is not null)
+        {
+            throw new ArgumentException($"'{address}' is plaintext (http), where certificates have no use: use https, or leave them out.");
+        }
+
+        tls ??= new OtpAuthTls();
+        var connector = new Connector(uri.Scheme == Uri.UriSchemeHttps ? tls : null, TimeProvider.System);
         var handler = new SocketsHttpHandler
         {
+            ConnectCallback = connector.ConnectAsync,
+            // A second delivery still fits into the default deadline when the first host is gone without a word.
+            ConnectTimeout = TimeSpan.FromSeconds(1.5),
+            PooledConnectionLifetime = tls.ConnectionLifetime,
             // Finds a half-open connection while it is idle, not when a customer waits for a login.
             KeepAlivePingDelay = TimeSpan.FromSeconds(20),
             KeepAlivePingTimeout = TimeSpan.FromSeconds(5),
             EnableMultipleHttp2Connections = true,
-            // A proxy named in the environment is for other hosts.
-            UseProxy = uri.Scheme == Uri.UriSchemeHttps,
+            // A proxy named in the environment is for other hosts; through one, the service could not see who calls.
+            UseProxy = false,
         };
-        return new OtpAuthChannel(GrpcChannel.ForAddress(uri, new GrpcChannelOptions
+        return new(GrpcChannel.ForAddress(uri, new GrpcChannelOptions
         {
             HttpHandler = handler,
             DisposeHttpClient = true,
             ServiceConfig = RetryUnavailable(),
-        }));
+        }), connector);
     }
 
     /// <summary>Closes the connections; calls that are under way are cancelled.</summary>

@@ -19,7 +19,7 @@ internal static class ExitCode
           1    the service decided: DENY (demo: an answer was not the expected one)
           2    wrong usage; nothing was sent
           3    refused by the service: INVALID_ARGUMENT, PERMISSION_DENIED, NOT_FOUND, ...
-          4    no result from the service: unreachable, too slow or failed; the outcome is unknown
+          4    no result from the service: unreachable, too slow or failed; stderr says whether the outcome is unknown
           130  interrupted
         """;
 

@@ -13,6 +13,30 @@ internal static class GlobalOptions
         Recursive = true,
     };
 
+    public static readonly Option<string?> Certificate = new("--certificate")
+    {
+        Description = "The client certificate for https, a PEM file; its intermediates follow it. Environment: OTPCTL_CERTIFICATE.",
+        HelpName = "file",
+        DefaultValueFactory = _ => FromEnvironment("OTPCTL_CERTIFICATE"),
+        Recursive = true,
+    };
+
+    public static readonly Option<string?> Key = new("--key")
+    {
+        Description = "Its private key, a PEM file, not encrypted. Default: in the certificate's file. Environment: OTPCTL_KEY.",
+        HelpName = "file",
+        DefaultValueFactory = _ => FromEnvironment("OTPCTL_KEY"),
+        Recursive = true,
+    };
+
+    public static readonly Option<string?> Trust = new("--trust")
+    {
+        Description = "The only roots to trust, a PEM file. Default: the system's. Environment: OTPCTL_TRUST.",
+        HelpName = "file",
+        DefaultValueFactory = _ => FromEnvironment("OTPCTL_TRUST"),
+        Recursive = true,
+    };
+
     public static readonly Option<string> Institution = new("--institution")
     {
         Description = "The bank to act for. Environment: OTPCTL_INSTITUTION.",

@@ -43,6 +43,9 @@ internal static class Program
             },
             DemoCommand.Create(),
             GlobalOptions.Address,
+            GlobalOptions.Certificate,
+            GlobalOptions.Key,
+            GlobalOptions.Trust,
             GlobalOptions.Institution,
             GlobalOptions.Json,
         };

@@ -33,8 +33,8 @@ internal static class RpcErrorText
         }
     }
 
-    // For a connection that failed, gRPC says only "error connecting"; the reason is in the exception below it.
+    // For a connection that failed, gRPC puts the messages of all exceptions into one line; the one below HTTP's is what happened.
     private static string Explain(RpcException error) => error.Status.DebugException is { } cause
-        ? $"{error.Status.Detail} ({cause.GetBaseException().Message})"
+        ? (cause.InnerException ?? cause).Message
         : error.Status.Detail;
 }

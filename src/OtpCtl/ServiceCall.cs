@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Security.Authentication;
 using Grpc.Core;
 using OtpAuthService.Client;
 
@@ -21,11 +22,10 @@ internal sealed record ServiceCall(OtpAuthChannel Service, string Institution, s
     {
         var errors = parsed.InvocationConfiguration.Error;
         var requestId = parsed.GetValue(RequestIdOption) ?? OtpAuthService.Client.RequestId.New();
-        var address = parsed.GetRequiredValue(GlobalOptions.Address);
         try
         {
-            using var service = OpenChannel(address);
-            return await command(new(service, parsed.GetRequiredValue(GlobalOptions.Institution), requestId, cancellation));
+            using var service = OpenChannel(parsed);
+            return await SendAsync(parsed, new(service, parsed.GetRequiredValue(GlobalOptions.Institution), requestId, cancellation), command);
         }
         catch (Exception e) when (e is UsageException or IOException or UnauthorizedAccessException)
         {
@@ -37,10 +37,19 @@ internal sealed record ServiceCall(OtpAuthChannel Service, string Institution, s
             errors.WriteLine("otpctl: interrupted.");
             return ExitCode.Interrupted;
         }
-        catch (RpcException) when (cancellation.IsCancellationRequested)
+    }
+
+    private static async Task<int> SendAsync(ParseResult parsed, ServiceCall call, Func<ServiceCall, Task<int>> command)
+    {
+        var errors = parsed.InvocationConfiguration.Error;
+        try
+        {
+            return await command(call);
+        }
+        catch (RpcException) when (call.Cancellation.IsCancellationRequested)
         {
             errors.WriteLine("otpctl: interrupted.");
-            WriteRetryHint(parsed, requestId);
+            WriteWhatIsKnown(parsed, call);
             return ExitCode.Interrupted;
         }
         catch (RpcException e) when (e.IsRefusal())
@@ -50,31 +59,62 @@ internal sealed record ServiceCall(OtpAuthChannel Service, string Institution, s
         }
         catch (RpcException e)
         {
-            errors.WriteLine($"otpctl: no result from the service at {address}.");
+            errors.WriteLine($"otpctl: no result from the service at {parsed.GetRequiredValue(GlobalOptions.Address)}.");
             e.WriteTo(errors);
-            WriteRetryHint(parsed, requestId);
+            WriteCertificateHint(parsed, call, e);
+            WriteWhatIsKnown(parsed, call);
             return ExitCode.Unavailable;
         }
     }
 
-    private static OtpAuthChannel OpenChannel(string address)
+    private static OtpAuthChannel OpenChannel(ParseResult parsed)
     {
+        var tls = new OtpAuthTls
+        {
+            CertificateFile = parsed.GetValue(GlobalOptions.Certificate),
+            KeyFile = parsed.GetValue(GlobalOptions.Key),
+            TrustFile = parsed.GetValue(GlobalOptions.Trust),
+        };
         try
         {
-            return OtpAuthChannel.Create(address);
+            return OtpAuthChannel.Create(
+                parsed.GetRequiredValue(GlobalOptions.Address),
+                (tls.CertificateFile ?? tls.KeyFile ?? tls.TrustFile) is null ? null : tls);
         }
         catch (ArgumentException e)
         {
-            throw new UsageException($"--address: {e.Message}");
+            throw new UsageException(e.Message);
         }
     }
 
-    private static void WriteRetryHint(ParseResult parsed, string requestId)
+    // TLS itself says in few words or none which side did not like the other's certificate.
+    private static void WriteCertificateHint(ParseResult parsed, ServiceCall call, RpcException error)
     {
-        if (parsed.CommandResult.Command.Options.Contains(RequestIdOption))
+        var errors = parsed.InvocationConfiguration.Error;
+        if (error.Status.DebugException?.GetBaseException() is AuthenticationException)
         {
-            parsed.InvocationConfiguration.Error.WriteLine(
-                $"The outcome is unknown. To send the same request again, within two minutes, add --request-id {requestId}");
+            errors.WriteLine("The service's certificate has to lead to a root of --trust, else of this system, and to bear the host of the address.");
+        }
+        else if (error.Status.DebugException is not null && call.Service.HasConnected && IsTls(parsed))
+        {
+            errors.WriteLine("If the service requires a client certificate, --certificate has to name one that it accepts.");
+        }
+    }
+
+    private static bool IsTls(ParseResult parsed) =>
+        parsed.GetRequiredValue(GlobalOptions.Address).StartsWith("https:", StringComparison.OrdinalIgnoreCase);
+
+    // Only what may have arrived and changes something has an outcome that somebody has to find out.
+    private static void WriteWhatIsKnown(ParseResult parsed, ServiceCall call)
+    {
+        var errors = parsed.InvocationConfiguration.Error;
+        if (!call.Service.HasConnected)
+        {
+            errors.WriteLine("No connection was made: nothing was sent.");
+        }
+        else if (parsed.CommandResult.Command.Options.Contains(RequestIdOption))
+        {
+            errors.WriteLine($"The outcome is unknown. To send the same request again, within two minutes, add --request-id {call.RequestId}");
         }
     }
 }

@@ -19,7 +19,12 @@ public sealed class ClientReadmeTests
 
     internal static async Task<bool> MayLogInAsync(string contractorId, string otp)
     {
-        using var channel = OtpAuthChannel.Create("http://127.0.0.1:5080");
+        using var channel = OtpAuthChannel.Create("https://otp.bank.example:5080", new OtpAuthTls
+        {
+            CertificateFile = "/run/tls/frontend-1.pem", // names the caller by its URI; intermediates follow it
+            KeyFile = "/run/tls/frontend-1.key",
+            TrustFile = "/run/tls/ca.pem", // the only roots that the service's certificate may lead to
+        });
         var answer = await channel.OtpAuth.VerifyAsync(new VerifyRequest
         {
             RequestId = RequestId.New(), // once per customer submission; the same again if you retry yourself

@@ -10,9 +10,11 @@ internal static class OtpCtlProcess
 
     public static Task<Result> RunAsync(params string[] args) => RunAsync(stdin: "", args);
 
-    public static async Task<Result> RunAsync(string stdin, string[] args)
+    public static async Task<Result> RunAsync(string stdin, string[] args, params (string Name, string Value)[] environment)
     {
-        using var process = Process.Start(StartInfo(args))!;
+        var start = StartInfo(args);
+        Array.ForEach(environment, variable => start.Environment[variable.Name] = variable.Value);
+        using var process = Process.Start(start)!;
         await process.StandardInput.WriteAsync(stdin);
         process.StandardInput.Close();
         var output = process.StandardOutput.ReadToEndAsync();
@@ -38,8 +40,11 @@ internal static class OtpCtlProcess
             start.ArgumentList.Add(arg);
         }
 
-        start.Environment.Remove("OTPCTL_ADDRESS");
-        start.Environment.Remove("OTPCTL_INSTITUTION");
+        foreach (var variable in start.Environment.Keys.Where(name => name.StartsWith("OTPCTL_", StringComparison.Ordinal)).ToList())
+        {
+            start.Environment.Remove(variable);
+        }
+
         return start;
     }
 }

@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using OtpAuthService.Tests.Fixtures;
 
 namespace OtpAuthService.Tests;
@@ -18,6 +20,10 @@ public sealed class OtpCtlUsageTests
     [TestCase("binding register --contractor a --otp 123456")]
     [TestCase("--address otp.example:5080 demo")]
     [TestCase("--address http://otp.example:5080 demo")]
+    [TestCase("--trust /no/such/file --address https://localhost demo")]
+    [TestCase("--certificate /no/such/file --address https://localhost demo")]
+    [TestCase("--key /no/such/file --address https://localhost demo")]
+    [TestCase("--certificate")]
     public async Task CommandLine_Wrong_Exits2AndSendsNothing(string command)
     {
         var result = await OtpCtlProcess.RunAsync(command.Split(' ', StringSplitOptions.RemoveEmptyEntries));
@@ -43,7 +49,7 @@ public sealed class OtpCtlUsageTests
     }
 
     [Test]
-    public async Task Call_NobodyListens_Exits4WithASentenceAndTheRequestIdToRepeat()
+    public async Task Call_NobodyListens_Exits4AndSaysThatNothingWasSent()
     {
         var result = await OtpCtlProcess.RunAsync(
             "123456\n", ["binding", "verify", "--contractor", "K-1", "--address", $"http://127.0.0.1:{Loopback.FreePort()}", "--request-id", "0123456789abcdef"]);
@@ -52,8 +58,46 @@ public sealed class OtpCtlUsageTests
         {
             Assert.That(result.ExitCode, Is.EqualTo(4));
             Assert.That(result.Output, Is.Empty);
-            Assert.That(result.Errors, Does.StartWith("otpctl: no result from the service at http://127.0.0.1:").And.Contains("UNAVAILABLE")
-                .And.Contains("--request-id 0123456789abcdef").And.Not.Contains("   at ").And.Not.Contains("123456\n"));
+            Assert.That(result.Errors, Does.StartWith("otpctl: no result from the service at http://127.0.0.1:").And.Contains("UNAVAILABLE: Connection refused\n")
+                .And.EndsWith("\nNo connection was made: nothing was sent.\n")
+                .And.Not.Contains("unknown").And.Not.Contains("   at ").And.Not.Contains("123456\n"));
+        }
+    }
+
+    [TestCase("binding verify --contractor K-1 --otp 123456 --request-id 0123456789abcdef", "The outcome is unknown.", "--request-id 0123456789abcdef")]
+    [TestCase("binding show --contractor K-1", "UNAVAILABLE: ", "")]
+    public async Task Call_ConnectionThatBreaks_SaysThatTheOutcomeIsUnknownOnlyWhereThereIsOne(string command, string sentence, string hint)
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        using var stop = new CancellationTokenSource();
+        var hangingUp = HangUpAsync(listener, stop.Token);
+
+        var result = await OtpCtlProcess.RunAsync([.. command.Split(' '), "--address", $"http://{listener.LocalEndpoint}"]);
+
+        await stop.CancelAsync();
+        Assert.That(await hangingUp, Is.Positive);
+        Assert.That(result.ExitCode, Is.EqualTo(4));
+        Assert.That(result.Errors, Does.Contain(sentence).And.Contains(hint));
+        Assert.That(result.Errors.Contains("unknown", StringComparison.Ordinal), Is.EqualTo(hint.Length > 0), result.Errors);
+    }
+
+    // Reads something first: what was sent may have been acted upon.
+    private static async Task<int> HangUpAsync(TcpListener listener, CancellationToken stop)
+    {
+        var connections = 0;
+        try
+        {
+            while (true)
+            {
+                using var accepted = await listener.AcceptTcpClientAsync(stop);
+                connections++;
+                await accepted.GetStream().ReadAtLeastAsync(new byte[1], 1, cancellationToken: stop);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            return connections;
         }
     }
 }

@@ -1,9 +1,11 @@
-// A contractor's journey through the service, from Node.js: node journey.js host:port (plaintext)
+// A contractor's journey through the service, from Node.js: node journey.js host:port [certificate.pem key.pem ca.pem]
+// Without files plaintext, with them mutual TLS.
 // Prints a line per step and ends with 1 at the first answer that is not as expected.
 'use strict';
 
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
+const fs = require('node:fs');
 const path = require('node:path');
 const { setTimeout: sleep } = require('node:timers/promises');
 const grpc = require('@grpc/grpc-js');
@@ -22,9 +24,9 @@ const { otpauth } = grpc.loadPackageDefinition(protoLoader.loadSync(
   { includeDirs: [PROTOS], keepCase: true, enums: String, longs: Number, defaults: true, oneofs: true }));
 const rpc = new protobuf.Root().loadSync(path.join(__dirname, '../rpc_status.proto'), { keepCase: true });
 
-async function journey(address) {
-  const auth = caller(new otpauth.v1.OtpAuth(address, grpc.credentials.createInsecure()));
-  const operations = caller(new otpauth.v1.OtpOperations(address, grpc.credentials.createInsecure()));
+async function journey(address, credentials) {
+  const auth = caller(new otpauth.v1.OtpAuth(address, credentials));
+  const operations = caller(new otpauth.v1.OtpOperations(address, credentials));
   const contractor = { institution_id: INSTITUTION, contractor_id: `node-${crypto.randomBytes(8).toString('hex')}` };
   const browser = { ...contractor, channel: 'CHANNEL_PC_BROWSER' };
   const login = { ...browser, purpose: 'PURPOSE_LOGIN' };
@@ -137,12 +139,19 @@ function say(step, answer) {
   console.log(`${step}: ${answer}`);
 }
 
-if (process.argv.length !== 3) {
-  console.error('usage: node journey.js host:port');
+function credentialsFrom(files) {
+  if (files.length === 0) return grpc.credentials.createInsecure();
+  const [certificate, key, ca] = files.map((file) => fs.readFileSync(file));
+  return grpc.credentials.createSsl(ca, key, certificate);
+}
+
+const [address, ...files] = process.argv.slice(2);
+if (address === undefined || ![0, 3].includes(files.length)) {
+  console.error('usage: node journey.js host:port [certificate.pem key.pem ca.pem]');
   process.exit(2);
 }
 
-journey(process.argv[2]).catch((error) => {
+journey(address, credentialsFrom(files)).catch((error) => {
   console.error(error);
   process.exit(1);
 });

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""A contractor's journey through the service, from Python: /usr/bin/python3 journey.py host:port (plaintext)
+"""A contractor's journey through the service, from Python: /usr/bin/python3 journey.py host:port [certificate.pem key.pem ca.pem]
 
+Without files plaintext, with them mutual TLS.
 Prints a line per step and ends with 1 at the first answer that is not as expected. The stubs are generated into a temporary folder.
 """
 
@@ -138,6 +139,13 @@ def journey(channel):
     say("Register another credential", "ACCEPTED")
 
 
+def open_channel(address, *files):
+    if not files:
+        return grpc.insecure_channel(address)
+    certificate, key, ca = (pathlib.Path(file).read_bytes() for file in files)
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(ca, key, certificate))
+
+
 def call(method, request):
     """As protos/README.md asks for: with a deadline, and delivering the same request again, with the same request_id, where it is
     not known whether it arrived."""
@@ -180,7 +188,7 @@ def say(step, answer):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: journey.py host:port")
-    with grpc.insecure_channel(sys.argv[1]) as to_server:
+    if len(sys.argv) not in (2, 5):
+        sys.exit("usage: journey.py host:port [certificate.pem key.pem ca.pem]")
+    with open_channel(*sys.argv[1:]) as to_server:
         journey(to_server)

@@ -18,7 +18,7 @@ internal static class DemoCommand
 
     public static Command Create()
     {
-        var command = new Command("demo", "Walks through a contractor's life with OTPs, from 利用登録 to 端末変更, and checks each answer.");
+        var command = new Command("demo", "Walks through a contractor's life with OTPs, from 利用登録 to 利用停止 and another credential, and checks each answer.");
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => WalkAsync(parsed, call), cancellation));
         return command;
     }

@@ -4,7 +4,7 @@ using OtpAuthService.V1;
 
 namespace OtpCtl.Commands.Demo;
 
-/// <summary>A contractor's life with OTPs, from 利用登録 to 端末変更, as steps against a running service.</summary>
+/// <summary>A contractor's life with OTPs, from 利用登録 to 利用停止 and another credential, as steps against a running service.</summary>
 /// <remarks>
 /// Nobody waits 30 s for the next OTP: the acceptance window reaches one time step back and one ahead, and accepted steps have to
 /// increase. So the first credential registers with step T-1, logs in with T and is suspended with T+1.
