@@ -122,6 +122,8 @@ internal static class Server
         .AddSingleton<Suspension>()
         .AddSingleton<BypassOptOut>()
         .AddSingleton<BypassSwitch>()
+        .AddSingleton<PolicyChange>()
+        .AddSingleton<GenericAnswers>()
         .AddSingleton<Bypass>()
         .AddSingleton<OtpChecker>()
         .AddSingleton<OtpRequirement>()

@@ -9,14 +9,6 @@ namespace OtpAuthService.Bindings;
 /// </summary>
 internal sealed class Contractor
 {
-    /// <summary>Wrong OTPs in a row that lock for <see cref="TemporaryLock"/> (PSD2 RTS article 4(3)(b): at most five).</summary>
-    public const int TemporaryLimit = 5;
-
-    /// <summary>Wrong OTPs in a row that lock until an operator unlocks (PCI DSS 8.3.4: at most ten).</summary>
-    public const int HardLimit = 10;
-
-    public static readonly TimeSpan TemporaryLock = TimeSpan.FromMinutes(30);
-
     public required InstitutionId InstitutionId { get; init; }
 
     public required ContractorId ContractorId { get; init; }
@@ -36,13 +28,19 @@ internal sealed class Contractor
     /// <summary>Bypasses of that hour.</summary>
     public int BypassesInHour { get; private set; }
 
+
     /// <summary>Wrong OTPs left before the next lock.</summary>
-    public int AttemptsLeft => (ConsecutiveFailures < TemporaryLimit ? TemporaryLimit : HardLimit) - ConsecutiveFailures;
+    public int AttemptsLeft(GuessLimits limits)
+    {
+        // Where the limits have become stricter than what is counted already, the next one locks.
+        var next = LockedUntil is null ? Math.Max(limits.Temporary, ConsecutiveFailures + 1) : limits.Hard;
+        return Math.Max(0, Math.Min(next, limits.Hard) - ConsecutiveFailures);
+    }
 
     /// <summary>The lock in force at <paramref name="now"/>, or null.</summary>
-    public Lockout? LockoutAt(DateTimeOffset now)
+    public Lockout? LockoutAt(DateTimeOffset now, GuessLimits limits)
     {
-        if (ConsecutiveFailures >= HardLimit)
+        if (ConsecutiveFailures >= limits.Hard)
         {
             return new Lockout(null);
         }
@@ -51,12 +49,12 @@ internal sealed class Contractor
     }
 
     /// <summary>Counts one wrong OTP, which must not be called while locked: a locked contractor's OTP is not evaluated.</summary>
-    public void CountFailure(DateTimeOffset now)
+    public void CountFailure(DateTimeOffset now, GuessLimits limits)
     {
         ConsecutiveFailures++;
-        if (ConsecutiveFailures == TemporaryLimit)
+        if (ConsecutiveFailures >= limits.Temporary && LockedUntil is null)
         {
-            LockedUntil = now + TemporaryLock;
+            LockedUntil = now + limits.Lock;
         }
     }
 

@@ -15,7 +15,7 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
         {
             var (institution, credential) = await bindings.FindKeyedAsync(contractor.Institution, id, cancellation);
             var check = credential is null ? null : checker.Check(credential, institution, otp);
-            var pending = new PendingDecision(submission, turn => new(Decide(turn, check)), cancellation) { Otp = check, Binds = true };
+            var pending = new PendingDecision(submission, turn => new(Decide(turn, check)), cancellation) { Otp = check, Policy = institution, Binds = true };
             if (await ledger.DecideAsync(pending) is { } answer)
             {
                 return answer;

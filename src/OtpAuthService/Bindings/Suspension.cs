@@ -35,7 +35,7 @@ internal sealed class Suspension(BindingDirectory bindings, OtpChecker checker, 
             case BindingState.Active:
                 var binding = current.Binding.Value;
                 var check = checker.Check(current.Credential!, current.Institution, otp);
-                return new PendingDecision(submission, turn => new(Decide(turn, binding, check)), cancellation) { Otp = check };
+                return new PendingDecision(submission, turn => new(Decide(turn, binding, check)), cancellation) { Otp = check, Policy = current.Institution };
             default:
                 throw new InvalidOperationException($"Binding state {current.Binding?.State} is not known.");
         }

@@ -19,6 +19,8 @@ internal static class Rights
         ["/otpauth.v1.OtpAuth/Replace"] = Customers,
         ["/otpauth.v1.OtpAuth/Resynchronize"] = Customers,
 
+        ["/otpauth.v1.OtpOperations/GetInstitution"] = Readers,
+        ["/otpauth.v1.OtpOperations/SetInstitutionPolicy"] = Operators,
         ["/otpauth.v1.OtpOperations/IssueCredential"] = Operators,
         ["/otpauth.v1.OtpOperations/ImportCredentials"] = Operators,
         ["/otpauth.v1.OtpOperations/GetCredential"] = Readers,

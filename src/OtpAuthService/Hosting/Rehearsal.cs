@@ -63,7 +63,7 @@ internal static class Rehearsal
             Credential = credential,
             RegisteredAt = now,
         };
-        db.Institutions.Add(new Institution { Id = contractor.Institution, DisplayName = Id, CreatedAt = now });
+        db.Institutions.Add(NewInstitution(contractor.Institution, now));
         db.Contractors.Add(new Contractor { InstitutionId = contractor.Institution, ContractorId = contractor.Contractor });
         db.Bindings.Add(binding);
         await db.SaveChangesAsync(cancellation);
@@ -76,13 +76,17 @@ internal static class Rehearsal
         var caller = new Caller(Id, CallerRoles.None, new[] { contractor.Institution }.ToFrozenSet());
         var submission = new Submission(
             caller, Convert.ToHexString(RandomNumberGenerator.GetBytes(16)), "Rehearsal", contractor.Institution, Fingerprint: [], contractor.Contractor);
+        var institution = NewInstitution(contractor.Institution, default);
         var otp = new CheckedOtp(credential, FitsCredential: true, default, step);
         return new PendingDecision(submission, turn => new(OtpChecker.Settle(turn, binding.Reading, otp)), CancellationToken.None)
         {
             Otp = otp,
-            Proposal = OtpChecker.Propose(otp),
+            Policy = institution,
+            Proposal = OtpChecker.Propose(otp, institution),
         };
     }
+
+    private static Institution NewInstitution(InstitutionId id, DateTimeOffset now) => new() { Id = id, DisplayName = Id, CreatedAt = now };
 
     private static void Require(bool asExpected)
     {

@@ -20,13 +20,35 @@ internal sealed class Institution
     /// <summary>What a login of a contractor who stopped using OTPs is answered; ALLOW by default, as in the notice.</summary>
     public Decision SuspendedLogin { get; set; } = Decision.Allow;
 
+    /// <summary>Channels whose logins ask for an OTP. With the feature phone among them nobody is bypassed here, whatever grants say.</summary>
+    public Channels ChannelsNeedingOtp { get; set; } = Channels.PcBrowser | Channels.Smartphone;
+
+    /// <summary>Wrong OTPs in a row that lock for <see cref="TemporaryLock"/>; 1 to 5.</summary>
+    public int TemporaryLimit { get; set; } = GuessLimits.Loosest.Temporary;
+
+    /// <summary>Wrong OTPs in a row that lock until an operator unlocks; above <see cref="TemporaryLimit"/>, at most 10.</summary>
+    public int HardLimit { get; set; } = GuessLimits.Loosest.Hard;
+
+    /// <summary>30 minutes to 24 hours.</summary>
+    public TimeSpan TemporaryLock { get; set; } = GuessLimits.Loosest.Lock;
+
+    /// <summary>What a loss reported at another institution means here.</summary>
+    public ForeignLossReports ForeignLossReports { get; set; } = ForeignLossReports.Signal;
+
+    /// <summary>How much answers tell.</summary>
+    public OutcomeDetail OutcomeDetail { get; set; } = OutcomeDetail.Full;
+
     /// <summary>Since when nobody is bypassed here, whatever grants say; null: they are (promise P6's kill switch).</summary>
     public DateTimeOffset? BypassStoppedAt { get; set; }
 
     /// <summary>Grows by one with every change of policy.</summary>
     public int PolicyVersion { get; set; } = 1;
 
+    public GuessLimits Limits => new(TemporaryLimit, HardLimit, TemporaryLock);
+
     public required DateTimeOffset CreatedAt { get; init; }
+
+    public bool NeedsOtp(Channel channel) => (ChannelsNeedingOtp & ChannelSets.Of(channel)) != 0;
 
     /// <summary>The decision where no OTP can be checked because the contractor uses none. Everything but a login is denied.</summary>
     public Decision DecideWithoutCredential(Outcome outcome, Purpose purpose) => (outcome, purpose) switch

@@ -33,7 +33,9 @@ internal sealed class InstitutionDirectory(OtpStore store)
     /// <summary>Has the next <see cref="FindAsync"/> read the database.</summary>
     public void Forget(InstitutionId id) => known.TryRemove(id, out _);
 
-    private async Task<Institution> ReadAsync(InstitutionId id, CancellationToken cancellation)
+    /// <summary>As it is in the database now.</summary>
+    /// <inheritdoc cref="FindAsync" path="/exception"/>
+    public async Task<Institution> ReadAsync(InstitutionId id, CancellationToken cancellation)
     {
         // Dated before the reading: it may be older than its arrival.
         var readAt = Stopwatch.GetTimestamp();

@@ -46,6 +46,7 @@ internal static class GrpcErrors
             FieldViolations = { new BadRequest.Types.FieldViolation { Field = invalid.Field, Description = invalid.Rule } },
         }),
         CredentialExistsException exists => Error(Code.AlreadyExists, "CREDENTIAL_EXISTS", exists.Message),
+        PolicyVersionException changed => Error(Code.Aborted, "POLICY_VERSION", changed.Message),
         InstitutionMissingException missing => Error(Code.FailedPrecondition, "INSTITUTION_MISSING", missing.Message),
         StoreUnavailableException unavailable => Error(
             Code.Unavailable,
@@ -66,6 +67,8 @@ internal static class GrpcErrors
             Any.Pack(new RetryInfo { RetryDelay = FailureBudgetSpentException.RetryAfter.ToDuration() })),
         BypassRefusedException { Refusal: BypassRefusal.Stopped } =>
             Error(Code.PermissionDenied, "BYPASS_STOPPED", "the institution has stopped answers without an OTP"),
+        BypassRefusedException { Refusal: BypassRefusal.NotAllowed } =>
+            Error(Code.PermissionDenied, "BYPASS_NOT_ALLOWED", "the institution's policy asks for an OTP on this channel"),
         BypassRefusedException => Error(Code.PermissionDenied, "BYPASS_NOT_GRANTED", "the caller has no grant in force for answers without an OTP"),
         OperationCanceledException => Error(Code.Cancelled, "CANCELLED", "the caller no longer waits"),
         _ => Error(Code.Internal, "INTERNAL", "the service failed, so the result is not known"),

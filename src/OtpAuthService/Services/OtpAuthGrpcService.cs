@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
@@ -16,10 +17,12 @@ internal sealed class OtpAuthGrpcService(
     Registration registration,
     Suspension suspension,
     FailureTallies failures,
+    GenericAnswers generic,
     Fingerprints fingerprints) : OtpAuth.OtpAuthBase
 {
     public override async Task<GetRequirementResponse> GetRequirement(GetRequirementRequest request, ServerCallContext context)
     {
+        var arrived = Stopwatch.GetTimestamp();
         var read = new RequestReader();
         var contractor = read.Contractor(request.InstitutionId, request.ContractorId);
         var channel = read.Channel(request.Channel);
@@ -27,12 +30,14 @@ internal sealed class OtpAuthGrpcService(
         var caller = CallInterceptor.CallerOf(context);
         Authorize(caller, contractor, channel);
 
-        var (requirement, retryAfter) = await requirements.FindAsync(caller, contractor, channel, context.CancellationToken);
+        var found = await requirements.FindAsync(caller, contractor, channel, context.CancellationToken);
+        var (requirement, retryAfter) = await generic.CoverAsync(found, contractor, channel, arrived, context.CancellationToken);
         return new GetRequirementResponse { Requirement = requirement, RetryAfter = retryAfter?.ToDuration() };
     }
 
     public override async Task<RegisterResponse> Register(RegisterRequest request, ServerCallContext context)
     {
+        var arrived = Stopwatch.GetTimestamp();
         var read = new RequestReader();
         var requestId = read.RequestId(request.RequestId);
         var contractor = read.Contractor(request.InstitutionId, request.ContractorId);
@@ -42,11 +47,13 @@ internal sealed class OtpAuthGrpcService(
         read.ThrowIfInvalid();
 
         var submission = Submit(context, request, "Register", requestId, contractor, channel);
-        return Respond<RegisterResponse>(await registration.RegisterAsync(submission, contractor, credential, otp, context.CancellationToken));
+        var answer = await registration.RegisterAsync(submission, contractor, credential, otp, context.CancellationToken);
+        return Respond<RegisterResponse>(await generic.CoverAsync(answer, contractor, arrived, context.CancellationToken));
     }
 
     public override async Task<VerifyResponse> Verify(VerifyRequest request, ServerCallContext context)
     {
+        var arrived = Stopwatch.GetTimestamp();
         var read = new RequestReader();
         var requestId = read.RequestId(request.RequestId);
         var contractor = read.Contractor(request.InstitutionId, request.ContractorId);
@@ -58,11 +65,13 @@ internal sealed class OtpAuthGrpcService(
         read.ThrowIfInvalid();
 
         var submission = Submit(context, request, "Verify", requestId, contractor, channel, purpose);
-        return Respond<VerifyResponse>(await verifier.VerifyAsync(submission, contractor, bypass ? null : otp, context.CancellationToken));
+        var answer = await verifier.VerifyAsync(submission, contractor, bypass ? null : otp, context.CancellationToken);
+        return Respond<VerifyResponse>(await generic.CoverAsync(answer, contractor, arrived, context.CancellationToken));
     }
 
     public override async Task<SuspendResponse> Suspend(SuspendRequest request, ServerCallContext context)
     {
+        var arrived = Stopwatch.GetTimestamp();
         var read = new RequestReader();
         var requestId = read.RequestId(request.RequestId);
         var contractor = read.Contractor(request.InstitutionId, request.ContractorId);
@@ -71,7 +80,8 @@ internal sealed class OtpAuthGrpcService(
         read.ThrowIfInvalid();
 
         var submission = Submit(context, request, "Suspend", requestId, contractor, channel);
-        return Respond<SuspendResponse>(await suspension.SuspendAsync(submission, contractor, otp, context.CancellationToken));
+        var answer = await suspension.SuspendAsync(submission, contractor, otp, context.CancellationToken);
+        return Respond<SuspendResponse>(await generic.CoverAsync(answer, contractor, arrived, context.CancellationToken));
     }
 
     private Submission Submit(

@@ -17,12 +17,42 @@ internal sealed class OtpOperationsGrpcService(
     CredentialImport import,
     BindingDirectory bindings,
     BypassSwitch bypassSwitch,
+    InstitutionDirectory institutions,
+    PolicyChange policyChange,
     BypassOptOut bypassOptOut,
     Fingerprints fingerprints,
     TimeProvider time) : OtpOperations.OtpOperationsBase
 {
     /// <summary>Some 10,000 credentials; a file is held in memory while it is checked as a whole.</summary>
     private const int MaxImportBytes = 16 * 1024 * 1024;
+
+    public override async Task<GetInstitutionResponse> GetInstitution(GetInstitutionRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var id = read.Institution(request.InstitutionId);
+        read.ThrowIfInvalid();
+        Authorize(context, id);
+
+        var institution = await institutions.ReadAsync(id, context.CancellationToken);
+        return new GetInstitutionResponse
+        {
+            DisplayName = institution.DisplayName,
+            Policy = institution.ToWire(),
+            PolicyVersion = institution.PolicyVersion,
+            BypassStoppedAt = institution.BypassStoppedAt?.ToTimestamp(),
+        };
+    }
+
+    public override async Task<SetInstitutionPolicyResponse> SetInstitutionPolicy(SetInstitutionPolicyRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var name = read.DisplayName(request.DisplayName);
+        var policy = read.Policy(request.Policy);
+        var version = read.Check(request.ExpectedVersion >= 0, request.ExpectedVersion, "expected_version", "must not be negative");
+        var submission = ReadAct(read, context, request, "SetInstitutionPolicy", request.RequestId, request.InstitutionId, request.Reason);
+        var answer = await policyChange.SetAsync(submission, name, policy, version, context.CancellationToken);
+        return new SetInstitutionPolicyResponse { PolicyVersion = version + 1, DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+    }
 
     public override async Task<IssueCredentialResponse> IssueCredential(IssueCredentialRequest request, ServerCallContext context)
     {
@@ -113,6 +143,7 @@ internal sealed class OtpOperationsGrpcService(
         read.ThrowIfInvalid();
         Authorize(context, contractor.Institution);
 
+        var institution = await institutions.FindAsync(contractor.Institution, context.CancellationToken);
         var (history, budget) = await bindings.FindHistoryAsync(contractor, context.CancellationToken);
         if (history.Count == 0 && budget is null)
         {
@@ -124,20 +155,20 @@ internal sealed class OtpOperationsGrpcService(
             History = { history.Select(b => b.ToWire()) },
             ConsecutiveFailures = budget?.ConsecutiveFailures ?? 0,
             NeverBypassed = budget?.NeverBypassed ?? false,
-            Lockout = budget?.LockoutAt(time.GetUtcNow()) is { } lockout ? new V1.Lockout { Until = lockout.Until?.ToTimestamp() } : null,
+            Lockout = budget?.LockoutAt(time.GetUtcNow(), institution.Limits) is { } lockout ? new V1.Lockout { Until = lockout.Until?.ToTimestamp() } : null,
         };
     }
 
     public override async Task<StopBypassResponse> StopBypass(StopBypassRequest request, ServerCallContext context)
     {
-        var submission = ReadAct(context, request, "StopBypass", request.RequestId, request.InstitutionId, request.Reason);
+        var submission = ReadAct(new RequestReader(), context, request, "StopBypass", request.RequestId, request.InstitutionId, request.Reason);
         var answer = await bypassSwitch.TurnAsync(submission, stopped: true, context.CancellationToken);
         return new StopBypassResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
     }
 
     public override async Task<ResumeBypassResponse> ResumeBypass(ResumeBypassRequest request, ServerCallContext context)
     {
-        var submission = ReadAct(context, request, "ResumeBypass", request.RequestId, request.InstitutionId, request.Reason);
+        var submission = ReadAct(new RequestReader(), context, request, "ResumeBypass", request.RequestId, request.InstitutionId, request.Reason);
         var answer = await bypassSwitch.TurnAsync(submission, stopped: false, context.CancellationToken);
         return new ResumeBypassResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
     }
@@ -145,13 +176,14 @@ internal sealed class OtpOperationsGrpcService(
     public override async Task<SetBypassOptOutResponse> SetBypassOptOut(SetBypassOptOutRequest request, ServerCallContext context)
     {
         var submission = ReadAct(
-            context, request, "SetBypassOptOut", request.RequestId, request.InstitutionId, request.Reason, request.ContractorId);
+            new RequestReader(), context, request, "SetBypassOptOut", request.RequestId, request.InstitutionId, request.Reason, request.ContractorId);
         var answer = await bypassOptOut.SetAsync(submission, request.NeverBypass, context.CancellationToken);
         return new SetBypassOptOutResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
     }
 
     /// <summary>What every act of an operator has.</summary>
     private Submission ReadAct(
+        RequestReader read,
         ServerCallContext context,
         IMessage request,
         string rpc,
@@ -160,7 +192,6 @@ internal sealed class OtpOperationsGrpcService(
         string reason,
         string? contractor = null)
     {
-        var read = new RequestReader();
         requestId = read.RequestId(requestId);
         var forWhom = read.Institution(institution);
         ContractorId? who = contractor is null ? null : read.Contractor(contractor);

@@ -3,6 +3,7 @@ using Google.Rpc;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
+using OtpAuthService.V1;
 using OtpAuthService.Verification;
 
 namespace OtpAuthService.Services;
@@ -50,6 +51,23 @@ internal sealed class RequestReader
         text,
         "reason",
         "must be 1 to 200 printable characters");
+
+    public string DisplayName(string text) => Check(
+        text.Length is >= 1 and <= 64 && !string.IsNullOrWhiteSpace(text) && !text.Any(char.IsControl),
+        text,
+        "display_name",
+        "must be 1 to 64 printable characters");
+
+    public InstitutionPolicy Policy(InstitutionPolicy? policy)
+    {
+        policy ??= new InstitutionPolicy();
+        foreach (var (field, rule) in policy.Violations())
+        {
+            Check(valid: false, policy, $"policy.{field}", rule);
+        }
+
+        return policy;
+    }
 
     public T Check<T>(bool valid, T value, string field, string rule)
     {

@@ -25,6 +25,8 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
 
     public DbSet<AuditRecord> AuditRecords => Set<AuditRecord>();
 
+    public DbSet<PolicyVersion> PolicyVersions => Set<PolicyVersion>();
+
     public DbSet<FailureMinute> FailureMinutes => Set<FailureMinute>();
 
     protected override void ConfigureConventions(ModelConfigurationBuilder configuration)
@@ -41,7 +43,27 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
 
     protected override void OnModelCreating(ModelBuilder model)
     {
-        model.Entity<Institution>(institution => institution.Property(i => i.DisplayName).HasMaxLength(64));
+        model.Entity<Institution>(institution =>
+        {
+            institution.Property(i => i.DisplayName).HasMaxLength(64);
+            // Two changes on the same version: one is rolled back and told so.
+            institution.Property(i => i.PolicyVersion).IsConcurrencyToken();
+            // Defaults for rows that the version before this one adds.
+            institution.Property(i => i.ChannelsNeedingOtp).HasDefaultValue(Channels.PcBrowser | Channels.Smartphone);
+            institution.Property(i => i.TemporaryLimit).HasDefaultValue(GuessLimits.Loosest.Temporary);
+            institution.Property(i => i.HardLimit).HasDefaultValue(GuessLimits.Loosest.Hard);
+            institution.Property(i => i.TemporaryLock).HasDefaultValue(GuessLimits.Loosest.Lock);
+            institution.Property(i => i.ForeignLossReports).HasDefaultValue(ForeignLossReports.Signal);
+            institution.Property(i => i.OutcomeDetail).HasDefaultValue(OutcomeDetail.Full);
+        });
+
+        model.Entity<PolicyVersion>(version =>
+        {
+            version.HasKey(v => new { v.InstitutionId, v.Version });
+            version.Property(v => v.DisplayName).HasMaxLength(64);
+            version.Property(v => v.CallerId).HasMaxLength(128);
+            version.Property(v => v.Reason).HasMaxLength(200);
+        });
 
         model.Entity<Credential>(credential =>
         {
@@ -69,7 +91,6 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
         model.Entity<Contractor>(contractor =>
         {
             contractor.HasKey(c => new { c.InstitutionId, c.ContractorId });
-            contractor.Ignore(c => c.AttemptsLeft);
         });
 
         model.Entity<StoredAnswer>(answer =>

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using OtpAuthService.Bindings;
+using OtpAuthService.Institutions;
 using OtpAuthService.Verification;
 
 namespace OtpAuthService.Submissions;
@@ -24,6 +25,9 @@ internal sealed record PendingDecision(Submission Submission, Func<Turn, ValueTa
 
     /// <summary>The row of the credential that the act looks at.</summary>
     public long? CredentialRef => Otp?.Credential.Id;
+
+    /// <summary>The policy that it is decided by; null for acts of operators.</summary>
+    public Institution? Policy { get; init; }
 
     /// <summary>Whether the act asks who else has the credential.</summary>
     public bool Binds { get; init; }

@@ -1,5 +1,6 @@
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
+using OtpAuthService.Institutions;
 using OtpAuthService.Storage;
 using OtpAuthService.Verification;
 
@@ -17,6 +18,8 @@ internal sealed class Turn(TurnRows rows, PendingDecision pending, DateTimeOffse
     public DateTimeOffset Now => now;
 
     public CancellationToken Stop => stop;
+
+    public Institution Policy => pending.Policy ?? throw new InvalidOperationException("This act has no policy.");
 
     /// <summary>For acts on credentials alone.</summary>
     public OtpDbContext Db => rows.Db;

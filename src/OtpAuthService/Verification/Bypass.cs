@@ -30,6 +30,11 @@ internal sealed class Bypass(InstitutionDirectory institutions, DecisionLedger l
             throw new BypassRefusedException(BypassRefusal.Stopped);
         }
 
+        if (institution.NeedsOtp(Channel.FeaturePhone))
+        {
+            throw new BypassRefusedException(BypassRefusal.NotAllowed);
+        }
+
         return caller.Bypasses.TryGetValue(id, out var grant) && grant.HoldsAt(time.GetUtcNow())
             ? grant
             : throw new BypassRefusedException(BypassRefusal.NotGranted);
@@ -53,6 +58,9 @@ internal enum BypassRefusal
 {
     /// <summary>The caller has no grant for the institution, or it has ended or not begun.</summary>
     NotGranted,
+
+    /// <summary>The institution's policy asks for an OTP on feature phones too.</summary>
+    NotAllowed,
 
     /// <summary>The institution's operators have stopped all bypasses.</summary>
     Stopped,

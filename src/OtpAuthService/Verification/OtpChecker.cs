@@ -29,15 +29,15 @@ internal sealed class OtpChecker(TimeProvider time)
     /// One that did not match is proposed as well, with a step that nobody can claim: it takes the same way, so that the time taken does
     /// not tell a locked contractor whether it would have been right.
     /// </summary>
-    public static Proposal? Propose(CheckedOtp otp) =>
+    public static Proposal? Propose(CheckedOtp otp, Institution institution) =>
         otp.FitsCredential
-            ? new Proposal(Accept(otp.Credential, otp.Step ?? TimeStep.None, Contractor.TemporaryLimit), otp.Credential.Epoch)
+            ? new Proposal(Accept(otp.Credential, otp.Step ?? TimeStep.None, institution.TemporaryLimit), otp.Credential.Epoch)
             : null;
 
     /// <summary>What is expected where the replay cache knows the step to be used: a refusal that claims and counts nothing.</summary>
     public static Proposal Refuse(Proposal expected, CheckedOtp otp, DateTimeOffset now) => expected with
     {
-        Verdict = AlreadyUsed(otp.Credential, otp.KnownUsed!.Value, Contractor.TemporaryLimit, now),
+        Verdict = AlreadyUsed(otp.Credential, otp.KnownUsed!.Value, expected.Verdict.AttemptsLeft!.Value, now),
     };
 
     /// <summary>Settles a checked OTP of an active binding: sees that all is as it was read, then claims or counts.</summary>
@@ -55,6 +55,12 @@ internal sealed class OtpChecker(TimeProvider time)
             return null;
         }
 
+        if (!otp.FitsCredential && turn.Policy.OutcomeDetail == OutcomeDetail.Generic)
+        {
+            // To say that this credential shows another number of digits would tell that the contractor has one.
+            return Verdict.Deny(Outcome.Mismatch) with { CredentialRef = otp.Credential.Id };
+        }
+
         if (!otp.FitsCredential)
         {
             throw new InvalidRequestException("otp", $"must have {otp.Credential.Digits} digits, as this credential shows");
@@ -69,10 +75,10 @@ internal sealed class OtpChecker(TimeProvider time)
         {
             case Claim.Granted:
                 turn.Contractor.ClearFailures();
-                return Accept(otp.Credential, step, turn.Contractor.AttemptsLeft);
+                return Accept(otp.Credential, step, turn.Contractor.AttemptsLeft(turn.Policy.Limits));
             case Claim.AlreadyUsed:
                 var last = turn.CurrentOf(otp.Credential).LastTimeStep;
-                return AlreadyUsed(otp.Credential, otp.KnownUsed > last ? otp.KnownUsed.Value : last, turn.Contractor.AttemptsLeft, turn.Now);
+                return AlreadyUsed(otp.Credential, otp.KnownUsed > last ? otp.KnownUsed.Value : last, turn.Contractor.AttemptsLeft(turn.Policy.Limits), turn.Now);
             case Claim.Unusable:
                 return Verdict.Deny(Outcome.CredentialUnusable) with { CredentialRef = otp.Credential.Id };
             case Claim.OutOfDate:
@@ -85,18 +91,18 @@ internal sealed class OtpChecker(TimeProvider time)
     /// <summary>Counts a failed proof.</summary>
     public static Verdict Miss(Turn turn, Outcome outcome)
     {
-        turn.Contractor.CountFailure(turn.Now);
-        var lockout = turn.Contractor.LockoutAt(turn.Now);
+        turn.Contractor.CountFailure(turn.Now, turn.Policy.Limits);
+        var lockout = turn.Contractor.LockoutAt(turn.Now, turn.Policy.Limits);
         return Verdict.Deny(outcome) with
         {
-            AttemptsLeft = lockout is null ? turn.Contractor.AttemptsLeft : 0,
+            AttemptsLeft = lockout is null ? turn.Contractor.AttemptsLeft(turn.Policy.Limits) : 0,
             RetryAfter = lockout?.Until - turn.Now,
         };
     }
 
     /// <summary>The refusal of an act while the contractor is locked: nothing is evaluated or claimed.</summary>
     public static Verdict? RefuseIfLocked(Turn turn) =>
-        turn.Contractor.LockoutAt(turn.Now) is { } lockout
+        turn.Contractor.LockoutAt(turn.Now, turn.Policy.Limits) is { } lockout
             ? Verdict.Deny(Outcome.LockedOut) with { AttemptsLeft = 0, RetryAfter = lockout.Until - turn.Now }
             : null;
 

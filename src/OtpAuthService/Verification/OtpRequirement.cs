@@ -15,7 +15,12 @@ internal sealed class OtpRequirement(BindingDirectory bindings, InstitutionDirec
             return (await MayBypassAsync(caller, contractor, cancellation) ? Requirement.Exempt : Requirement.Blocked, null);
         }
 
-        await institutions.FindAsync(contractor.Institution, cancellation);
+        var institution = await institutions.FindAsync(contractor.Institution, cancellation);
+        if (!institution.NeedsOtp(channel))
+        {
+            return (Requirement.Exempt, null);
+        }
+
         var (binding, budget) = await bindings.FindStateAsync(contractor, cancellation);
         if (binding is not { State: BindingState.Active })
         {
@@ -23,7 +28,7 @@ internal sealed class OtpRequirement(BindingDirectory bindings, InstitutionDirec
         }
 
         var now = time.GetUtcNow();
-        return budget?.LockoutAt(now) is { } lockout
+        return budget?.LockoutAt(now, institution.Limits) is { } lockout
             ? (Requirement.Blocked, lockout.Until - now)
             : (Requirement.Required, null);
     }

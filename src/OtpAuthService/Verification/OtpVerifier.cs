@@ -50,7 +50,8 @@ internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker,
         return new PendingDecision(submission, turn => new(OtpChecker.Settle(turn, binding, otp)), cancellation)
         {
             Otp = otp,
-            Proposal = current.FailuresCounted ? null : OtpChecker.Propose(otp),
+            Policy = current.Institution,
+            Proposal = current.FailuresCounted ? null : OtpChecker.Propose(otp, current.Institution),
         };
     }
 
