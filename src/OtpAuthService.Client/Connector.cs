@@ -9,6 +9,9 @@ namespace OtpAuthService.Client;
 /// </summary>
 internal sealed class Connector(OtpAuthTls? settings, TimeProvider time)
 {
+    // A second attempt still fits into the default deadline when the first host is gone without a word.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1.5);
+
     // Only for https.
     private TlsMaterial? material = settings is null ? null : TlsMaterial.Read(settings, time.GetUtcNow());
 
@@ -17,14 +20,22 @@ internal sealed class Connector(OtpAuthTls? settings, TimeProvider time)
 
     public async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellation)
     {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(Patience);
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         try
         {
-            await socket.ConnectAsync(context.DnsEndPoint, cancellation);
+            await socket.ConnectAsync(context.DnsEndPoint, limit.Token);
             var plain = new NetworkStream(socket, ownsSocket: true);
-            var connection = settings is null ? plain : await SecureAsync(plain, settings, context.DnsEndPoint.Host, cancellation);
+            var connection = settings is null ? plain : await SecureAsync(plain, settings, context.DnsEndPoint.Host, limit.Token);
             HasConnected = true;
             return connection;
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            socket.Dispose();
+            // Not SocketsHttpHandler.ConnectTimeout: gRPC takes that for a cancelled call, and this for UNAVAILABLE, which is tried again.
+            throw new SocketException((int)SocketError.TimedOut);
         }
         catch
         {

@@ -64,8 +64,6 @@ public sealed class OtpAuthChannel : IDisposable
         var handler = new SocketsHttpHandler
         {
             ConnectCallback = connector.ConnectAsync,
-            // A second delivery still fits into the default deadline when the first host is gone without a word.
-            ConnectTimeout = TimeSpan.FromSeconds(1.5),
             PooledConnectionLifetime = tls.ConnectionLifetime,
             // Finds a half-open connection while it is idle, not when a customer waits for a login.
             KeepAlivePingDelay = TimeSpan.FromSeconds(20),
