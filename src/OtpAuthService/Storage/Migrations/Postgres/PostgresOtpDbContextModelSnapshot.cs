@@ -335,6 +335,12 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("bigint")
                         .HasColumnName("bypass_stopped_at");
 
+                    b.Property<short>("ChannelsNeedingOtp")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("smallint")
+                        .HasDefaultValue((short)3)
+                        .HasColumnName("channels_needing_otp");
+
                     b.Property<long>("CreatedAt")
                         .HasColumnType("bigint")
                         .HasColumnName("created_at");
@@ -345,6 +351,18 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("character varying(64)")
                         .HasColumnName("display_name")
                         .UseCollation("C");
+
+                    b.Property<short>("ForeignLossReports")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("smallint")
+                        .HasDefaultValue((short)1)
+                        .HasColumnName("foreign_loss_reports");
+
+                    b.Property<int>("HardLimit")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("integer")
+                        .HasDefaultValue(10)
+                        .HasColumnName("hard_limit");
 
                     b.Property<int>("LookAheadSteps")
                         .HasColumnType("integer")
@@ -358,7 +376,14 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("smallint")
                         .HasColumnName("not_registered_login");
 
+                    b.Property<short>("OutcomeDetail")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("smallint")
+                        .HasDefaultValue((short)1)
+                        .HasColumnName("outcome_detail");
+
                     b.Property<int>("PolicyVersion")
+                        .IsConcurrencyToken()
                         .HasColumnType("integer")
                         .HasColumnName("policy_version");
 
@@ -366,10 +391,71 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("smallint")
                         .HasColumnName("suspended_login");
 
+                    b.Property<int>("TemporaryLimit")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("integer")
+                        .HasDefaultValue(5)
+                        .HasColumnName("temporary_limit");
+
+                    b.Property<long>("TemporaryLock")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("bigint")
+                        .HasDefaultValue(1800000L)
+                        .HasColumnName("temporary_lock");
+
                     b.HasKey("Id")
                         .HasName("pk_institutions");
 
                     b.ToTable("institutions", (string)null);
+                });
+
+            modelBuilder.Entity("OtpAuthService.Institutions.PolicyVersion", b =>
+                {
+                    b.Property<string>("InstitutionId")
+                        .HasMaxLength(32)
+                        .HasColumnType("character varying(32)")
+                        .HasColumnName("institution_id")
+                        .UseCollation("C");
+
+                    b.Property<int>("Version")
+                        .HasColumnType("integer")
+                        .HasColumnName("version");
+
+                    b.Property<string>("CallerId")
+                        .IsRequired()
+                        .HasMaxLength(128)
+                        .HasColumnType("character varying(128)")
+                        .HasColumnName("caller_id")
+                        .UseCollation("C");
+
+                    b.Property<string>("DisplayName")
+                        .IsRequired()
+                        .HasMaxLength(64)
+                        .HasColumnType("character varying(64)")
+                        .HasColumnName("display_name")
+                        .UseCollation("C");
+
+                    b.Property<string>("Policy")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("policy")
+                        .UseCollation("C");
+
+                    b.Property<string>("Reason")
+                        .IsRequired()
+                        .HasMaxLength(200)
+                        .HasColumnType("character varying(200)")
+                        .HasColumnName("reason")
+                        .UseCollation("C");
+
+                    b.Property<long>("SetAt")
+                        .HasColumnType("bigint")
+                        .HasColumnName("set_at");
+
+                    b.HasKey("InstitutionId", "Version")
+                        .HasName("pk_policy_versions");
+
+                    b.ToTable("policy_versions", (string)null);
                 });
 
             modelBuilder.Entity("OtpAuthService.Submissions.StoredAnswer", b =>

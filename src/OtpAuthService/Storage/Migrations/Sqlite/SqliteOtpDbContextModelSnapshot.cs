@@ -309,6 +309,12 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("INTEGER")
                         .HasColumnName("bypass_stopped_at");
 
+                    b.Property<short>("ChannelsNeedingOtp")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER")
+                        .HasDefaultValue((short)3)
+                        .HasColumnName("channels_needing_otp");
+
                     b.Property<long>("CreatedAt")
                         .HasColumnType("INTEGER")
                         .HasColumnName("created_at");
@@ -318,6 +324,18 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasMaxLength(64)
                         .HasColumnType("TEXT")
                         .HasColumnName("display_name");
+
+                    b.Property<short>("ForeignLossReports")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER")
+                        .HasDefaultValue((short)1)
+                        .HasColumnName("foreign_loss_reports");
+
+                    b.Property<int>("HardLimit")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER")
+                        .HasDefaultValue(10)
+                        .HasColumnName("hard_limit");
 
                     b.Property<int>("LookAheadSteps")
                         .HasColumnType("INTEGER")
@@ -331,7 +349,14 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("INTEGER")
                         .HasColumnName("not_registered_login");
 
+                    b.Property<short>("OutcomeDetail")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER")
+                        .HasDefaultValue((short)1)
+                        .HasColumnName("outcome_detail");
+
                     b.Property<int>("PolicyVersion")
+                        .IsConcurrencyToken()
                         .HasColumnType("INTEGER")
                         .HasColumnName("policy_version");
 
@@ -339,10 +364,66 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("INTEGER")
                         .HasColumnName("suspended_login");
 
+                    b.Property<int>("TemporaryLimit")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER")
+                        .HasDefaultValue(5)
+                        .HasColumnName("temporary_limit");
+
+                    b.Property<long>("TemporaryLock")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER")
+                        .HasDefaultValue(1800000L)
+                        .HasColumnName("temporary_lock");
+
                     b.HasKey("Id")
                         .HasName("pk_institutions");
 
                     b.ToTable("institutions", (string)null);
+                });
+
+            modelBuilder.Entity("OtpAuthService.Institutions.PolicyVersion", b =>
+                {
+                    b.Property<string>("InstitutionId")
+                        .HasMaxLength(32)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("institution_id");
+
+                    b.Property<int>("Version")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("version");
+
+                    b.Property<string>("CallerId")
+                        .IsRequired()
+                        .HasMaxLength(128)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("caller_id");
+
+                    b.Property<string>("DisplayName")
+                        .IsRequired()
+                        .HasMaxLength(64)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("display_name");
+
+                    b.Property<string>("Policy")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("policy");
+
+                    b.Property<string>("Reason")
+                        .IsRequired()
+                        .HasMaxLength(200)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("reason");
+
+                    b.Property<long>("SetAt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("set_at");
+
+                    b.HasKey("InstitutionId", "Version")
+                        .HasName("pk_policy_versions");
+
+                    b.ToTable("policy_versions", (string)null);
                 });
 
             modelBuilder.Entity("OtpAuthService.Submissions.StoredAnswer", b =>
