@@ -100,5 +100,13 @@ internal static class PolicyForms
     private static GuessLimits LimitsOf(InstitutionPolicy policy) => new(
         policy.TemporaryLimit == 0 ? GuessLimits.Loosest.Temporary : policy.TemporaryLimit,
         policy.HardLimit == 0 ? GuessLimits.Loosest.Hard : policy.HardLimit,
-        policy.TemporaryLock?.ToTimeSpan() ?? GuessLimits.Loosest.Lock);
+        LockOf(policy.TemporaryLock));
+
+    /// <summary>Whole milliseconds, as it is stored; what is no duration of a day at most is none at all, and refused as too short.</summary>
+    private static TimeSpan LockOf(Duration? duration) => duration switch
+    {
+        null => GuessLimits.Loosest.Lock,
+        { Seconds: >= 0 and <= 2 * 86_400, Nanos: >= 0 and <= 999_999_999 } => TimeSpan.FromMilliseconds((duration.Seconds * 1_000) + (duration.Nanos / 1_000_000)),
+        _ => TimeSpan.Zero,
+    };
 }

@@ -3,6 +3,7 @@ using Microsoft.Extensions.DependencyInjection;
 using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
+using OtpAuthService.Institutions;
 using OtpAuthService.Storage;
 using OtpNet;
 using Algorithm = OtpAuthService.V1.Algorithm;
@@ -28,6 +29,14 @@ internal static class StoreContents
         var id = ContractorId.Parse(contractor);
         return db.AuditRecords.AsNoTracking().Where(r => r.ContractorId == id).OrderBy(r => r.Id).ToListAsync(stop);
     });
+
+    /// <summary>The audit records of one kind of act, the oldest first.</summary>
+    public static Task<List<AuditRecord>> AuditOfAsync(this OtpService service, string rpc) =>
+        service.ReadAsync((db, stop) => db.AuditRecords.AsNoTracking().Where(r => r.Rpc == rpc).OrderBy(r => r.Id).ToListAsync(stop));
+
+    /// <summary>What policies said, the oldest first.</summary>
+    public static Task<List<PolicyVersion>> PolicyVersionsAsync(this OtpService service) =>
+        service.ReadAsync((db, stop) => db.PolicyVersions.AsNoTracking().OrderBy(v => v.InstitutionId).ThenBy(v => v.Version).ToListAsync(stop));
 
     /// <summary>Wrong OTPs in the table that replicas share.</summary>
     public static Task<int> FailureMinutesAsync(this OtpService service) =>

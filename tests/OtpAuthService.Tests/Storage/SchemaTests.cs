@@ -2,6 +2,7 @@ using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
+using OtpAuthService.Institutions;
 using OtpAuthService.Storage;
 using OtpAuthService.Tests.Fixtures;
 using OtpAuthService.Verification;
@@ -93,7 +94,7 @@ public class SchemaTests(StoreKind kind)
         var before = await row.EpochAsync(db);
 
         var contractor = new Contractor { InstitutionId = row.Who.Institution, ContractorId = row.Who.Contractor };
-        contractor.CountFailure(service.Clock.GetUtcNow());
+        contractor.CountFailure(service.Clock.GetUtcNow(), GuessLimits.Loosest);
         db.Contractors.Add(contractor);
         await db.SaveChangesAsync();
 

@@ -54,6 +54,8 @@ public class RolesTests(StoreKind kind)
     [TestCase("Suspend", "F")]
     [TestCase("Replace", "F")]
     [TestCase("Resynchronize", "F")]
+    [TestCase("GetInstitution", "OA")]
+    [TestCase("SetInstitutionPolicy", "O")]
     [TestCase("IssueCredential", "O")]
     [TestCase("ImportCredentials", "O")]
     [TestCase("GetCredential", "OA")]

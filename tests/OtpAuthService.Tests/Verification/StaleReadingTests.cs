@@ -98,7 +98,7 @@ public class StaleReadingTests(StoreKind kind)
         var (institution, binding, credential, _) =
             await service.Services.GetRequiredService<BindingDirectory>().FindAsync(who, Reading.Anew, CancellationToken.None);
         Assert.That(Otp.TryParse(digits, out var otp), Is.True);
-        return new Matched(who, binding!.Value, service.Services.GetRequiredService<OtpChecker>().Check(credential!, institution, otp));
+        return new Matched(who, institution, binding!.Value, service.Services.GetRequiredService<OtpChecker>().Check(credential!, institution, otp));
     }
 
     private Task<Answer?> ClaimAsync(Matched matched)
@@ -109,9 +109,10 @@ public class StaleReadingTests(StoreKind kind)
             new PendingDecision(submission, turn => new(OtpChecker.Settle(turn, matched.Binding, matched.Otp)), CancellationToken.None)
             {
                 Otp = matched.Otp,
-                Proposal = OtpChecker.Propose(matched.Otp),
+                Policy = matched.Institution,
+                Proposal = OtpChecker.Propose(matched.Otp, matched.Institution),
             });
     }
 
-    private sealed record Matched(ContractorRef Contractor, BindingReading Binding, CheckedOtp Otp);
+    private sealed record Matched(ContractorRef Contractor, Institution Institution, BindingReading Binding, CheckedOtp Otp);
 }
