@@ -42,6 +42,7 @@ internal static class Server
         AddDecisions(builder.Services);
         AddGrpc(builder.Services, embedded);
         AddMetrics(builder.Services);
+        EdgeLimits.Apply(builder);
         configure?.Invoke(builder);
 
         var app = builder.Build();
@@ -118,6 +119,7 @@ internal static class Server
     {
         services.AddSingleton<CallerDirectory>();
         services.AddSingleton<CallInterceptor>();
+        services.AddSingleton<CallDeadlines>();
         services.AddGrpc(grpc =>
             {
                 grpc.MaxReceiveMessageSize = MaxRequestBytes;
@@ -143,6 +145,13 @@ internal static class Server
 
     private static void Map(WebApplication app, bool embedded)
     {
+        var deadlines = app.Services.GetRequiredService<CallDeadlines>();
+        app.Use(next => context =>
+        {
+            deadlines.Clamp(context);
+            return next(context);
+        });
+
         app.MapGrpcService<OtpAuthGrpcService>();
         app.MapGrpcService<OtpOperationsGrpcService>();
         app.MapGrpcHealthChecksService();

@@ -1,0 +1,157 @@
+using System.Net.Sockets;
+
+namespace OtpAuthService.Tests.Abuse;
+
+/// <summary>
+/// A client that sends what it is told to: bytes over a plain socket, with a reader that notes how the server takes it. It is polite in
+/// one way only, it acknowledges SETTINGS and PING, because a server that waits for those would end it for another reason than its abuse.
+/// </summary>
+internal sealed class RawConnection : IAsyncDisposable
+{
+    private readonly Uri address;
+    private readonly Socket socket;
+    private readonly Reaction reaction;
+    private readonly SemaphoreSlim sending = new(1);
+    private readonly CancellationTokenSource over = new();
+    private Task reading = Task.CompletedTask;
+
+    private RawConnection(Uri address, Socket socket, Reaction reaction)
+    {
+        this.address = address;
+        this.socket = socket;
+        this.reaction = reaction;
+        Over = over.Token;
+    }
+
+    /// <summary>Cancelled when the server has ended the connection.</summary>
+    public CancellationToken Over { get; }
+
+    /// <summary>Frames to be sent next.</summary>
+    public FrameWriter Frames { get; } = new();
+
+    private int nextStream = 1;
+
+    /// <summary>A stream id that was not used yet on this connection.</summary>
+    public int NewStream() => (nextStream += 2) - 2;
+
+    public byte[] Request(string path, string? timeout = "3S") => Hpack.GrpcRequest(address, path, timeout);
+
+    /// <param name="address">Where; plaintext.</param>
+    /// <param name="reaction">Gets what the server does.</param>
+    public static async Task<RawConnection> OpenAsync(Uri address, Reaction reaction)
+    {
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        await socket.ConnectAsync(address.Host, address.Port);
+        var connection = new RawConnection(address, socket, reaction);
+        connection.reading = connection.ReadAsync();
+        return connection;
+    }
+
+    /// <summary>The preface, with settings that have the server write its headers so that they can be read without state.</summary>
+    public async Task GreetAsync()
+    {
+        await SendAsync(Frame.Preface.ToArray());
+        Frames.Settings((1, 0), (2, 0));
+        await FlushAsync();
+    }
+
+    /// <summary>Sends what was collected.</summary>
+    public async Task FlushAsync()
+    {
+        await SendAsync(Frames.Written);
+        Frames.Clear();
+    }
+
+    /// <summary>Sends bytes; a server that has gone is noticed by the reader.</summary>
+    public async Task SendAsync(ReadOnlyMemory<byte> bytes)
+    {
+        try
+        {
+            await sending.WaitAsync(Over);
+            try
+            {
+                while (!bytes.IsEmpty)
+                {
+                    bytes = bytes[await socket.SendAsync(bytes, Over)..];
+                }
+            }
+            finally
+            {
+                sending.Release();
+            }
+        }
+        catch (Exception gone) when (gone is SocketException or OperationCanceledException)
+        {
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        disposed = true;
+        socket.Dispose();
+        await reading;
+        over.Dispose();
+        sending.Dispose();
+    }
+
+    private volatile bool disposed;
+
+    private async Task ReadAsync()
+    {
+        var input = new byte[Frame.HeaderSize + (16 * 1024)];
+        var filled = 0;
+        try
+        {
+            while (await socket.ReceiveAsync(input.AsMemory(filled)) is > 0 and var count)
+            {
+                filled += count;
+                var taken = await TakeFramesAsync(input.AsMemory(0, filled));
+                input.AsSpan(taken, filled - taken).CopyTo(input);
+                filled -= taken;
+            }
+        }
+        catch (Exception gone) when (gone is SocketException or ObjectDisposedException)
+        {
+        }
+
+        if (!disposed)
+        {
+            reaction.Note(Reaction.Closed);
+        }
+
+        await over.CancelAsync();
+    }
+
+    /// <returns>How many bytes were whole frames.</returns>
+    private async Task<int> TakeFramesAsync(ReadOnlyMemory<byte> input)
+    {
+        var taken = 0;
+        var answers = new FrameWriter();
+        while (input.Length - taken >= Frame.HeaderSize)
+        {
+            var frame = Frame.Read(input.Span[taken..]);
+            var end = taken + Frame.HeaderSize + frame.Length;
+            if (end > input.Length)
+            {
+                break;
+            }
+
+            var payload = input.Span[(taken + Frame.HeaderSize)..end];
+            reaction.Note(frame, payload);
+            _ = (frame.Type, frame.Has(Frame.Ack)) switch
+            {
+                (FrameType.Settings, false) => answers.SettingsAck(),
+                (FrameType.Ping, false) => answers.Ping(ack: true, payload),
+                _ => answers,
+            };
+            taken = end;
+        }
+
+        if (!answers.Written.IsEmpty)
+        {
+            await SendAsync(answers.Written);
+        }
+
+        return taken;
+    }
+}
