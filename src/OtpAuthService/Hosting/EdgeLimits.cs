@@ -4,9 +4,11 @@ namespace OtpAuthService.Hosting;
 
 /// <summary>
 /// What one peer may take of the service before any call is looked at. A setting of the same name under <c>Kestrel__Limits</c> goes before
-/// a value here. Kestrel itself ends a connection that resets streams faster than they are cleared away (CVE-2023-44487: more than a hundred
-/// too many within five seconds are ENHANCE_YOUR_CALM), that breaks the protocol (empty WINDOW_UPDATE, frames of ended streams), and that does not
-/// read its answers; it reads no further while an answer to PING or SETTINGS waits to be sent. That is not done again here.
+/// a value here, except for data rates, which have no form as a setting. Kestrel itself ends a connection that resets streams faster than they
+/// are cleared away (CVE-2023-44487: its queue of ended streams is full, or it had to say ENHANCE_YOUR_CALM more than a hundred times in
+/// five seconds) or breaks the protocol (WINDOW_UPDATE by 0, frames of closed streams), and reads no further while answers to PING and
+/// SETTINGS are not taken. None of that is done again here. Floods that it keeps up with it does not end: they cost CPU time, and memory does
+/// not grow by them.
 /// </summary>
 internal static class EdgeLimits
 {
@@ -48,11 +50,14 @@ internal static class EdgeLimits
 
     private static void LimitHeaders(KestrelServerLimits limits)
     {
-        // The shipped client sends 11 headers of 250 bytes in all; a proxy and tracing add some. 8 KiB is what gRPC implementations agree on.
-        // Up to twice as much is HTTP 431 for that call, more ends the connection, also where it comes as many CONTINUATION frames.
+        // The shipped client sends nine headers of 250 bytes in all; a proxy and tracing add some. 8 KiB is what gRPC implementations agree on, and
+        // what clients are told, so that a good one refuses to send more. Up to twice as much is HTTP 431 for that call; more ends the
+        // connection, also where it comes as many CONTINUATION frames.
         limits.MaxRequestHeadersTotalSize = 8 * KiB;
         limits.MaxRequestHeaderCount = 64;
-        limits.Http2.MaxRequestHeaderFieldSize = 4 * KiB;
+
+        // Not less than the total: a longer field ends the connection with all its calls, and clients are not told of this limit.
+        limits.Http2.MaxRequestHeaderFieldSize = 8 * KiB;
 
         // The protocol's default: 4 KiB of a connection's memory save about 200 bytes per call on the wire.
         limits.Http2.HeaderTableSize = 4 * KiB;

@@ -26,11 +26,12 @@ internal sealed class AbuseRun(MeasuredServer server, SteadyCaller caller, TimeS
 
     private async Task<AbuseResult> MeasureAsync(Attack attack)
     {
+        await using var watch = ServerWatch.Begin(server);
         var before = await caller.MeasureAsync(each);
         var unhurt = ServerWatch.Read(server);
 
         var reaction = new Reaction();
-        await using var watch = ServerWatch.Begin(server);
+        watch.ForgetPeak();
         using var stop = new CancellationTokenSource();
         var attacking = Task.Run(() => attack.RunAsync(server.Plain.Address, reaction, stop.Token));
         var during = await caller.MeasureAsync(each);

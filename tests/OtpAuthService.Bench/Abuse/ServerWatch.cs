@@ -3,10 +3,13 @@ using OtpAuthService.Bench.Lab;
 
 namespace OtpAuthService.Bench.Abuse;
 
-/// <summary>A server's resident memory and open connections, from the operating system, with their peaks while it is watched.</summary>
+/// <summary>
+/// A server's resident memory and open connections, from the operating system, with their peaks. Watching costs a little itself, so it goes
+/// on while nothing happens too.
+/// </summary>
 internal sealed class ServerWatch : IAsyncDisposable
 {
-    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(200);
 
     private readonly MeasuredServer server;
     private readonly CancellationTokenSource stop = new();
@@ -19,7 +22,10 @@ internal sealed class ServerWatch : IAsyncDisposable
         watching = WatchAsync();
     }
 
+    /// <summary>Since it was forgotten last.</summary>
     public Reading Peak { get; private set; }
+
+    public void ForgetPeak() => Peak = default;
 
     public static ServerWatch Begin(MeasuredServer server) => new(server);
 

@@ -10,12 +10,15 @@ namespace OtpAuthService.Tests.Abuse;
 internal sealed record Attack(
     string Name, string What, int Connections, int PerSecond, Func<RawConnection, int, CancellationToken, Task> Act, bool Greets = true)
 {
-    /// <summary>So often a connection that was cut off is opened again.</summary>
-    private static readonly TimeSpan Breath = TimeSpan.FromMilliseconds(100);
+    /// <summary>Between the end of a connection and the next of the same attacker.</summary>
+    private static readonly TimeSpan Breath = TimeSpan.FromSeconds(1);
+
+    /// <summary>Between the first connections of two attackers: 500 in a second.</summary>
+    private static readonly TimeSpan Stagger = TimeSpan.FromMilliseconds(2);
 
     /// <summary>Attacks until told to stop.</summary>
     public async Task RunAsync(Uri address, Reaction reaction, CancellationToken stop) =>
-        await Task.WhenAll(Enumerable.Range(0, Connections).Select(_ => AttackAgainAndAgainAsync(address, reaction, stop)));
+        await Task.WhenAll(Enumerable.Range(0, Connections).Select(n => AttackAgainAndAgainAsync(address, reaction, n * Stagger, stop)));
 
     /// <summary>One connection, until it is over.</summary>
     public async Task RunOnceAsync(Uri address, Reaction reaction, CancellationToken stop)
@@ -39,8 +42,9 @@ internal sealed record Attack(
 
     public override string ToString() => Name;
 
-    private async Task AttackAgainAndAgainAsync(Uri address, Reaction reaction, CancellationToken stop)
+    private async Task AttackAgainAndAgainAsync(Uri address, Reaction reaction, TimeSpan wait, CancellationToken stop)
     {
+        await Task.Delay(wait, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         while (!stop.IsCancellationRequested)
         {
             await RunOnceAsync(address, reaction, stop);

@@ -11,15 +11,10 @@ internal static class Attacks
 
     private static readonly TimeSpan Beat = TimeSpan.FromMilliseconds(20);
 
-    /// <summary>One attacker who resets as fast as the socket takes it.</summary>
-    public static Attack ResetBurst { get; } = new(
-        "reset-burst", "HEADERS and RST_STREAM, 5,000 pairs in one write, once a second", 1, 1,
-        async (connection, _, stop) => await EveryAsync(TimeSpan.FromSeconds(1), () => OpenAndReset(connection, 5_000), stop));
-
     public static IReadOnlyList<Attack> All { get; } =
     [
         new("rapid-reset", "HEADERS and RST_STREAM of a stream", 1, 2_000, (connection, rate, stop) => AtRateAsync(rate, n => OpenAndReset(connection, n), stop)),
-        ResetBurst,
+        new("reset-burst", "HEADERS and RST_STREAM, 5,000 pairs in one write", 1, 1, (connection, rate, stop) => EveryAsync(TimeSpan.FromSeconds(1.0 / rate), () => OpenAndReset(connection, 5_000), stop)),
         new("ping-flood", "PING", 1, 10_000, (connection, rate, stop) => AtRateAsync(connection, rate, n => Repeat(n, () => connection.Frames.Ping()), stop)),
         new("settings-flood", "SETTINGS with another window size", 1, 5_000, SettingsFlood),
         new("empty-data", "DATA without a byte, on one stream", 1, 10_000, EmptyData),
@@ -37,6 +32,8 @@ internal static class Attacks
         new("too-many-streams", "300 calls at once without their message, again every second", 1, 1, TooManyStreams),
         new("many-connections", "a connection that does nothing", 1_100, 0, (_, _, _) => Task.CompletedTask),
     ];
+
+    public static Attack Named(string name) => All.Single(attack => attack.Name == name);
 
     private static Task SettingsFlood(RawConnection connection, int rate, CancellationToken stop)
     {

@@ -13,6 +13,7 @@ internal sealed class RawConnection : IAsyncDisposable
     private readonly Reaction reaction;
     private readonly SemaphoreSlim sending = new(1);
     private readonly CancellationTokenSource over = new();
+    private readonly TaskCompletionSource greeted = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task reading = Task.CompletedTask;
 
     private RawConnection(Uri address, Socket socket, Reaction reaction)
@@ -38,21 +39,34 @@ internal sealed class RawConnection : IAsyncDisposable
 
     /// <param name="address">Where; plaintext.</param>
     /// <param name="reaction">Gets what the server does.</param>
-    public static async Task<RawConnection> OpenAsync(Uri address, Reaction reaction)
+    /// <param name="reads">Whether anything is read of what the server sends.</param>
+    public static async Task<RawConnection> OpenAsync(Uri address, Reaction reaction, bool reads = true)
     {
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         await socket.ConnectAsync(address.Host, address.Port);
         var connection = new RawConnection(address, socket, reaction);
-        connection.reading = connection.ReadAsync();
+        if (reads)
+        {
+            connection.reading = connection.ReadAsync();
+        }
+        else
+        {
+            connection.greeted.SetResult();
+        }
+
         return connection;
     }
 
-    /// <summary>The preface, with settings that have the server write its headers so that they can be read without state.</summary>
+    /// <summary>
+    /// The preface, with settings that have the server write its headers so that they can be read without state. Comes back when the
+    /// server's own settings are acknowledged: between HEADERS and CONTINUATION the acknowledgement would be another abuse than the one meant.
+    /// </summary>
     public async Task GreetAsync()
     {
         await SendAsync(Frame.Preface.ToArray());
         Frames.Settings((1, 0), (2, 0));
         await FlushAsync();
+        await greeted.Task;
     }
 
     /// <summary>Sends what was collected.</summary>
@@ -82,6 +96,25 @@ internal sealed class RawConnection : IAsyncDisposable
         }
         catch (Exception gone) when (gone is SocketException or OperationCanceledException)
         {
+        }
+    }
+
+    /// <summary>Whether the server takes the bytes in this time.</summary>
+    public async Task<bool> TrySendAsync(ReadOnlyMemory<byte> bytes, TimeSpan time)
+    {
+        using var patience = new CancellationTokenSource(time);
+        try
+        {
+            while (!bytes.IsEmpty)
+            {
+                bytes = bytes[await socket.SendAsync(bytes, patience.Token)..];
+            }
+
+            return true;
+        }
+        catch (Exception stuck) when (stuck is SocketException or OperationCanceledException)
+        {
+            return false;
         }
     }
 
@@ -119,6 +152,7 @@ internal sealed class RawConnection : IAsyncDisposable
             reaction.Note(Reaction.Closed);
         }
 
+        greeted.TrySetResult();
         await over.CancelAsync();
     }
 
@@ -150,6 +184,7 @@ internal sealed class RawConnection : IAsyncDisposable
         if (!answers.Written.IsEmpty)
         {
             await SendAsync(answers.Written);
+            greeted.TrySetResult();
         }
 
         return taken;
