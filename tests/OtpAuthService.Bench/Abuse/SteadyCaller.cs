@@ -74,7 +74,8 @@ internal sealed class SteadyCaller : IAsyncDisposable
             var early = Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), due);
             if (early > TimeSpan.Zero)
             {
-                Thread.Sleep(early);
+                // Rounded up: a call before it is due would have a latency below 0.
+                Thread.Sleep((int)Math.Ceiling(early.TotalMilliseconds));
             }
 
             Interlocked.Increment(ref underWay);
@@ -100,12 +101,15 @@ internal sealed class SteadyCaller : IAsyncDisposable
             failure ??= $"A well-behaved call failed: {error.Status}";
         }
 
+        finally
+        {
+            Interlocked.Decrement(ref underWay);
+        }
+
         var took = Stopwatch.GetElapsedTime(due);
         lock (gate)
         {
             latencies.Add((long)took.TotalNanoseconds);
         }
-
-        Interlocked.Decrement(ref underWay);
     }
 }

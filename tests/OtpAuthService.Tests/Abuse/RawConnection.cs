@@ -15,6 +15,8 @@ internal sealed class RawConnection : IAsyncDisposable
     private readonly CancellationTokenSource over = new();
     private readonly TaskCompletionSource greeted = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task reading = Task.CompletedTask;
+    private int nextStream = 1;
+    private volatile bool disposed;
 
     private RawConnection(Uri address, Socket socket, Reaction reaction)
     {
@@ -29,8 +31,6 @@ internal sealed class RawConnection : IAsyncDisposable
 
     /// <summary>Frames to be sent next.</summary>
     public FrameWriter Frames { get; } = new();
-
-    private int nextStream = 1;
 
     /// <summary>A stream id that was not used yet on this connection.</summary>
     public int NewStream() => (nextStream += 2) - 2;
@@ -126,8 +126,6 @@ internal sealed class RawConnection : IAsyncDisposable
         over.Dispose();
         sending.Dispose();
     }
-
-    private volatile bool disposed;
 
     private async Task ReadAsync()
     {
