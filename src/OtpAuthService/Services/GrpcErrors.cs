@@ -55,7 +55,8 @@ internal static class GrpcErrors
             "QUEUE_FULL",
             full.Message,
             Any.Pack(new RetryInfo { RetryDelay = QueueFullException.RetryAfter.ToDuration() })),
-        OperationCanceledException => Error(Code.Cancelled, "CANCELLED", "the caller no longer waits"),
+        // An IOException is of the caller's own connection, hung up in the middle of a stream; the stores' drivers wrap theirs.
+        OperationCanceledException or IOException => Error(Code.Cancelled, "CANCELLED", "the caller no longer waits"),
         _ => Error(Code.Internal, "INTERNAL", "the service failed, so the result is not known"),
     };
 

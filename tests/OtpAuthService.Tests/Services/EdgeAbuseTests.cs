@@ -117,6 +117,16 @@ public class EdgeAbuseTests
         await ExpectRightAnswerAsync();
     }
 
+    /// <summary>A caller who hangs up in the middle of imports is no fault of the service, and fills no log.</summary>
+    [Test]
+    public async Task Imports_LeftByTheirCaller_AreNoFaultOfTheService()
+    {
+        await WhileOthersAreServedAsync(["idle-imports"], TimeSpan.FromSeconds(0.5));
+
+        var metrics = await Http.GetStringAsync(service.ManagementAddress + "/metrics");
+        Assert.That(metrics, Does.Not.Match("ImportCredentials.*Internal"));
+    }
+
     /// <summary>The prefix of a message tells its size: it is refused before it is there.</summary>
     [Test]
     public async Task Message_TooLarge_IsResourceExhaustedByItsPrefix()
