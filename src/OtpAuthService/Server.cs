@@ -42,6 +42,7 @@ internal static class Server
         AddDecisions(builder.Services);
         AddGrpc(builder.Services, embedded);
         AddMetrics(builder.Services);
+        EdgeLimits.Apply(builder);
         builder.WebHost.ConfigureKestrel(kestrel => Endpoints.UseTls(
             kestrel, builder.Configuration, () => kestrel.ApplicationServices.GetRequiredService<CallerTls>().Handshakes));
         configure?.Invoke(builder);
@@ -138,6 +139,7 @@ internal static class Server
         services.AddSingleton<CallerDirectory>();
         services.AddSingleton<CallRates>();
         services.AddSingleton<CallInterceptor>();
+        services.AddSingleton<CallDeadlines>();
         services.AddGrpc(grpc =>
             {
                 grpc.MaxReceiveMessageSize = MaxRequestBytes;
@@ -164,6 +166,13 @@ internal static class Server
 
     private static void Map(WebApplication app, bool embedded)
     {
+        var deadlines = app.Services.GetRequiredService<CallDeadlines>();
+        app.Use(next => context =>
+        {
+            deadlines.Clamp(context);
+            return next(context);
+        });
+
         app.MapGrpcService<OtpAuthGrpcService>();
         app.MapGrpcService<OtpOperationsGrpcService>();
         app.MapGrpcHealthChecksService();

@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using OtpAuthService.Callers;
 using OtpAuthService.Institutions;
+using OtpAuthService.Services;
 
 namespace OtpAuthService.Hosting;
 
@@ -40,6 +41,11 @@ internal sealed class OtpAuthOptions : IValidatableObject
 
     /// <summary>For tests whose clock is their own. Not a setting: the binder sets public properties only.</summary>
     internal bool TrustAnyClock { get; set; }
+
+    /// <summary>Shortened by tests. Not settings, as above.</summary>
+    internal TimeSpan LongestUnaryCall { get; set; } = CallDeadlines.LongestUnaryCall;
+
+    internal TimeSpan LongestStreamingCall { get; set; } = CallDeadlines.LongestStreamingCall;
 
     /// <summary>Files of mutual TLS; needed for every https endpoint.</summary>
     public TlsOptions? Tls { get; set; }

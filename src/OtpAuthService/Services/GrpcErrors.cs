@@ -70,7 +70,8 @@ internal static class GrpcErrors
         BypassRefusedException { Refusal: BypassRefusal.NotAllowed } =>
             Error(Code.PermissionDenied, "BYPASS_NOT_ALLOWED", "the institution's policy asks for an OTP on this channel"),
         BypassRefusedException => Error(Code.PermissionDenied, "BYPASS_NOT_GRANTED", "the caller has no grant in force for answers without an OTP"),
-        OperationCanceledException => Error(Code.Cancelled, "CANCELLED", "the caller no longer waits"),
+        // An IOException is of the caller's own connection, hung up in the middle of a stream; the stores' drivers wrap theirs.
+        OperationCanceledException or IOException => Error(Code.Cancelled, "CANCELLED", "the caller no longer waits"),
         _ => Error(Code.Internal, "INTERNAL", "the service failed, so the result is not known"),
     };
 

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Text;
 using OtpAuthService.Bench.Measuring;
 using OtpAuthService.Bench.Workloads;
+using OtpAuthService.Tests.Abuse;
 
 namespace OtpAuthService.Bench.Client;
 
@@ -24,8 +25,6 @@ internal sealed class GrpcConnection(Stream stream, RequestFrames request, IWork
 
     /// <summary>Slots for calls, found by stream id. A call that outlasts this many others of its connection has not just been slow.</summary>
     private const int Slots = 1 << 14;
-
-    private static ReadOnlySpan<byte> Preface => "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8;
 
     /// <summary>grpc-status: 0, as a literal without Huffman coding; that is how Kestrel writes it where no dynamic table is allowed.</summary>
     private static ReadOnlySpan<byte> StatusOk => "\u000bgrpc-status\u00010"u8;
@@ -76,8 +75,8 @@ internal sealed class GrpcConnection(Stream stream, RequestFrames request, IWork
 
     private void Open()
     {
-        Preface.CopyTo(output);
-        outputEnd = Preface.Length;
+        Frame.Preface.CopyTo(output);
+        outputEnd = Frame.Preface.Length;
         // The server is to keep no header table for us, not to push, and to send as much as it likes.
         ReadOnlySpan<(ushort Setting, int Value)> settings = [(1, 0), (2, 0), (4, LargestWindow)];
         var payload = Append(FrameType.Settings, settings.Length * 6, flags: 0);

@@ -52,11 +52,15 @@ internal sealed class OtpService : IAsyncDisposable
     public IServiceProvider Services => app.Services;
 
     public static async Task<OtpService> StartAsync(StoreKind kind, params string[] settings) =>
-        await StartAsync(await StoresUnderTest.CreateAsync(kind), ownsStores: true, clock: null, settings);
+        await StartAsync(kind, _ => { }, settings);
+
+    /// <summary>With options that are not settings.</summary>
+    public static async Task<OtpService> StartAsync(StoreKind kind, Action<OtpAuthOptions> configure, params string[] settings) =>
+        await StartAsync(await StoresUnderTest.CreateAsync(kind), ownsStores: true, clock: null, configure, settings);
 
     /// <summary>Another replica on the same stores; it has the clock it is given.</summary>
     public static Task<OtpService> StartAsync(StoresUnderTest stores, FakeTimeProvider? clock = null, params string[] settings) =>
-        StartAsync(stores, ownsStores: false, clock, settings);
+        StartAsync(stores, ownsStores: false, clock, _ => { }, settings);
 
     public async ValueTask DisposeAsync()
     {
@@ -68,7 +72,8 @@ internal sealed class OtpService : IAsyncDisposable
         }
     }
 
-    private static async Task<OtpService> StartAsync(StoresUnderTest stores, bool ownsStores, FakeTimeProvider? clock, string[] settings)
+    private static async Task<OtpService> StartAsync(
+        StoresUnderTest stores, bool ownsStores, FakeTimeProvider? clock, Action<OtpAuthOptions> configure, string[] settings)
     {
         // Five seconds into a step, so that a test knows when the next one begins.
         var now = TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
@@ -81,6 +86,7 @@ internal sealed class OtpService : IAsyncDisposable
             {
                 builder.Services.AddSingleton<TimeProvider>(clock);
                 builder.Services.PostConfigure<OtpAuthOptions>(options => options.TrustAnyClock = !checksClock);
+                builder.Services.PostConfigure(configure);
                 builder.Logging.ClearProviders();
                 builder.Logging.AddProvider(errors);
             });

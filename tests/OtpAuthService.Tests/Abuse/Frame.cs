@@ -1,11 +1,14 @@
 using System.Buffers.Binary;
 
-namespace OtpAuthService.Bench.Client;
+namespace OtpAuthService.Tests.Abuse;
 
 /// <summary>The nine bytes before every HTTP/2 frame (RFC 9113 section 4.1).</summary>
 internal readonly record struct Frame(int Length, FrameType Type, byte Flags, int Stream)
 {
     public const int HeaderSize = 9;
+
+    /// <summary>Sent by the client before its first frame (section 3.4).</summary>
+    public static ReadOnlySpan<byte> Preface => "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8;
 
     /// <summary>Flag of HEADERS and DATA.</summary>
     public const byte EndStream = 0x1;
@@ -46,4 +49,22 @@ internal enum FrameType : byte
     Ping = 6,
     GoAway = 7,
     WindowUpdate = 8,
+    Continuation = 9,
+}
+
+/// <summary>RFC 9113 section 7.</summary>
+internal enum ErrorCode
+{
+    NoError = 0,
+    ProtocolError = 1,
+    InternalError = 2,
+    FlowControlError = 3,
+    SettingsTimeout = 4,
+    StreamClosed = 5,
+    FrameSizeError = 6,
+    RefusedStream = 7,
+    Cancel = 8,
+    CompressionError = 9,
+    ConnectError = 10,
+    EnhanceYourCalm = 11,
 }
