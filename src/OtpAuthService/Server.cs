@@ -70,8 +70,7 @@ internal static class Server
             log.Embedded(Path.GetFullPath(options.DataFolder));
         }
 
-        Endpoints.Check(app.Configuration, options, app.Environment, embedded);
-        if (options.LocalCaller is { Enabled: true } local)
+        if (Endpoints.Check(app.Configuration, options, app.Environment, embedded) && options.LocalCaller is { } local)
         {
             log.LocalCaller(local.Roles.ToString());
         }

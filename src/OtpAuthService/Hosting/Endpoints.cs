@@ -12,9 +12,11 @@ internal static class Endpoints
 {
     private const string Management = "Management";
 
+    /// <returns>Whether calls come in by plaintext.</returns>
     /// <exception cref="StartRefusedException">One may not be opened, or nobody could call by any of them.</exception>
-    public static void Check(IConfiguration configuration, OtpAuthOptions options, IHostEnvironment environment, bool embedded)
+    public static bool Check(IConfiguration configuration, OtpAuthOptions options, IHostEnvironment environment, bool embedded)
     {
+        var plaintext = false;
         foreach (var (name, address) in Of(configuration))
         {
             if (address.Scheme == Uri.UriSchemeHttps)
@@ -24,6 +26,7 @@ internal static class Endpoints
             else if (name != Management)
             {
                 RequireTryingOut(name, address, options, environment, embedded);
+                plaintext = true;
             }
         }
 
@@ -31,6 +34,8 @@ internal static class Endpoints
         {
             throw new StartRefusedException("The local caller acts for no institution. Set OtpAuth__LocalCaller__Institutions__0, for example to demo.");
         }
+
+        return plaintext;
     }
 
     /// <summary>Every https endpoint takes mutual TLS, the management endpoint as well where it is one.</summary>

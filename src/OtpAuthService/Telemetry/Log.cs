@@ -27,10 +27,10 @@ internal static partial class Log
     [LoggerMessage(8, LogLevel.Information, "Redis is asked again")]
     public static partial void ReplayCacheBack(this ILogger log);
 
-    [LoggerMessage(9, LogLevel.Warning, "Embedded default for trying out: SQLite file and KEK under {Folder}, plaintext gRPC, loopback only. For production set ConnectionStrings__Postgres")]
+    [LoggerMessage(9, LogLevel.Warning, "Embedded default for trying out: SQLite file and KEK under {Folder}. For production set ConnectionStrings__Postgres")]
     public static partial void Embedded(this ILogger log, string folder);
 
-    [LoggerMessage(10, LogLevel.Warning, "Whoever connects over loopback is the caller 'local' with the roles {Roles}; for trying out and tests only")]
+    [LoggerMessage(10, LogLevel.Warning, "Whoever connects in plaintext over loopback is the caller 'local' with the roles {Roles}; for trying out and tests only")]
     public static partial void LocalCaller(this ILogger log, string roles);
 
     [LoggerMessage(11, LogLevel.Information, "Schema brought up to date: {Count} migrations applied")]
