@@ -3,6 +3,7 @@ global using Algorithm = OtpAuthService.V1.Algorithm;
 global using Channel = OtpAuthService.V1.Channel;
 global using Decision = OtpAuthService.V1.Decision;
 global using ForeignLossReports = OtpAuthService.V1.ForeignLossReports;
+global using LossKind = OtpAuthService.V1.LossKind;
 global using Outcome = OtpAuthService.V1.Outcome;
 global using OutcomeDetail = OtpAuthService.V1.OutcomeDetail;
 global using Purpose = OtpAuthService.V1.Purpose;

@@ -120,6 +120,7 @@ internal static class Server
         .AddSingleton<BindingDirectory>()
         .AddSingleton<Registration>()
         .AddSingleton<Suspension>()
+        .AddSingleton<Loss>()
         .AddSingleton<BypassOptOut>()
         .AddSingleton<BypassSwitch>()
         .AddSingleton<PolicyChange>()

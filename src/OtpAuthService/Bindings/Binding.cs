@@ -8,9 +8,11 @@ namespace OtpAuthService.Bindings;
 /// <code>
 ///                Register                    Suspend (own OTP)
 ///   (no binding) ────────▶ Active ─────────────────────────────▶ Suspended
-///                            ▲                                        │
-///                            └── Register: a new row, same or other ──┘
-///                                credential
+///                          │ ▲                                        │
+///                          │ └── Register: a new row, same or other ──┘
+///                          │     credential
+///                          └────────────▶ Lost
+///                    ReportLost (operator)
 /// </code>
 /// </summary>
 internal sealed class Binding
@@ -39,6 +41,12 @@ internal sealed class Binding
         State = BindingState.Suspended;
         EndedAt = now;
     }
+
+    public void ReportLost(DateTimeOffset now)
+    {
+        State = BindingState.Lost;
+        EndedAt = now;
+    }
 }
 
 /// <summary>A binding as it was read: what a decision that rests on it compares with.</summary>
@@ -52,4 +60,7 @@ internal enum BindingState
 
     /// <summary>The contractor has stopped using OTPs (利用停止).</summary>
     Suspended = 2,
+
+    /// <summary>The credential was reported lost: every act is refused until an operator helps.</summary>
+    Lost = 3,
 }

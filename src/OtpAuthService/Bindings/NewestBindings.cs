@@ -19,7 +19,7 @@ internal sealed class NewestBindings
     private const string Sql =
         """
         SELECT i.n, b.id, b.state, c.id, c.epoch, c.credential_id, c.wrapped_key, c.key_version, c.algorithm, c.digits, c.period_seconds,
-            c.drift_steps,
+            c.drift_steps, c.status,
             EXISTS (SELECT FROM contractors AS k WHERE k.institution_id = i.institution_id AND k.contractor_id = i.contractor_id
                 AND (k.consecutive_failures > 0 OR k.locked_until IS NOT NULL))
         FROM unnest($1, $2) WITH ORDINALITY AS i (institution_id, contractor_id, n)
@@ -114,8 +114,9 @@ internal sealed class NewestBindings
             Algorithm: (Algorithm)row.GetInt16(8),
             Digits: row.GetInt32(9),
             PeriodSeconds: row.GetInt32(10),
-            DriftSteps: row.GetInt32(11)),
-        row.GetBoolean(12));
+            DriftSteps: row.GetInt32(11),
+            Status: (CredentialStatus)row.GetInt16(12)),
+        row.GetBoolean(13));
 
     private readonly record struct Question(ContractorRef Contractor, TaskCompletionSource<NewestBinding?> Answer);
 }

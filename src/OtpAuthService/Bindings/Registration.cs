@@ -15,7 +15,7 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
         {
             var (institution, credential) = await bindings.FindKeyedAsync(contractor.Institution, id, cancellation);
             var check = credential is null ? null : checker.Check(credential, institution, otp);
-            var pending = new PendingDecision(submission, turn => new(Decide(turn, check)), cancellation) { Otp = check, Policy = institution, Binds = true };
+            var pending = new PendingDecision(submission, turn => DecideAsync(turn, check), cancellation) { Otp = check, Policy = institution, Binds = true };
             if (await ledger.DecideAsync(pending) is { } answer)
             {
                 return answer;
@@ -27,11 +27,17 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
 
     /// <param name="turn">The contractor's turn.</param>
     /// <param name="otp">The OTP held against the credential; null where there is no such credential.</param>
-    private static Verdict? Decide(Turn turn, CheckedOtp? otp)
+    private static async ValueTask<Verdict?> DecideAsync(Turn turn, CheckedOtp? otp)
     {
         if (turn.Binding is { State: BindingState.Active })
         {
             return Verdict.Deny(Outcome.AlreadyRegistered);
+        }
+
+        if (turn.Binding is { State: BindingState.Lost })
+        {
+            // Whoever holds the token could otherwise register it, or another one, in the contractor's name.
+            return Verdict.Deny(Outcome.Lost);
         }
 
         if (OtpChecker.RefuseIfLocked(turn) is { } locked)
@@ -43,6 +49,12 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
         {
             // As good as a wrong OTP: credential ids are not to be found out by trying.
             return OtpChecker.Miss(turn, Outcome.CredentialUnknown);
+        }
+
+        if (otp.Credential.Status == CredentialStatus.Lost && await turn.HasReportedLostAsync(otp.Credential))
+        {
+            // Here it is lost for good, whatever the policy says of others' reports.
+            return Verdict.Deny(Outcome.CredentialUnusable) with { CredentialRef = otp.Credential.Id };
         }
 
         if (otp.Step is { } step && turn.IsBoundToAnother(otp.Credential))

@@ -32,6 +32,8 @@ internal sealed class Suspension(BindingDirectory bindings, OtpChecker checker, 
             case BindingState.Suspended:
                 // What was asked for holds already; the OTP is neither evaluated nor claimed.
                 return UnlessChanged(new Verdict(Outcome.Suspended, Decision.Allow));
+            case BindingState.Lost:
+                return UnlessChanged(Verdict.Deny(Outcome.Lost));
             case BindingState.Active:
                 var binding = current.Binding.Value;
                 var check = checker.Check(current.Credential!, current.Institution, otp);

@@ -1,3 +1,4 @@
+using OtpAuthService.Institutions;
 using OtpAuthService.Verification;
 
 namespace OtpAuthService.Credentials;
@@ -34,7 +35,7 @@ internal sealed class Credential
 
     /// <summary>
     /// Grows when a decision that was begun on an older reading must not stand (promise P2). The database raises it by triggers, whoever
-    /// writes: where an active binding ends, where something is counted against its contractor for the first time, and where the drift changes.
+    /// writes: where an active binding ends, where something is counted against its contractor for the first time, and where drift or status change.
     /// </summary>
     public long Epoch { get; private set; }
 
@@ -49,9 +50,9 @@ internal sealed class Credential
 
     public required DateTimeOffset CreatedAt { get; init; }
 
-    /// <summary>Whether it is neither lost nor outside its validity.</summary>
-    public bool IsUsableAt(DateTimeOffset now) =>
-        Status == CredentialStatus.Active && !(ValidFrom > now) && !(ValidUntil <= now);
+    /// <summary>Whether it is within its validity and, for an institution that heeds others' reports, not lost.</summary>
+    public bool IsUsableAt(DateTimeOffset now, Institution policy) =>
+        !(ValidFrom > now) && !(ValidUntil <= now) && !policy.Blocks(Status);
 
     /// <summary>Takes a time step that is above all that were taken.</summary>
     public void Claim(TimeStep step) => LastTimeStep = step > LastTimeStep
@@ -65,6 +66,6 @@ internal enum CredentialStatus
     /// <summary>Usable within its validity.</summary>
     Active = 1,
 
-    /// <summary>Reported lost.</summary>
+    /// <summary>Reported lost by some institution (<see cref="LossReport"/>): there its bindings have ended; the others' policies say what it means to them.</summary>
     Lost = 2,
 }

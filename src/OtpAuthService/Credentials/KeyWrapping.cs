@@ -61,7 +61,8 @@ internal sealed class KeyWrapping(Kek kek)
         credential.Algorithm,
         credential.Digits,
         credential.PeriodSeconds,
-        credential.DriftSteps);
+        credential.DriftSteps,
+        credential.Status);
 
     private static byte[] AssociatedData(CredentialId credential, int keyVersion, Algorithm algorithm) =>
         Encoding.UTF8.GetBytes($"otpauth.v1 credential key\n{credential.Value}\n{keyVersion}\n{(int)algorithm}");

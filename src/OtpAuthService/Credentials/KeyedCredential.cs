@@ -8,11 +8,12 @@ namespace OtpAuthService.Credentials;
 /// <param name="Digits">6 or 8.</param>
 /// <param name="PeriodSeconds">Seconds a time step lasts.</param>
 /// <param name="DriftSteps">Learned clock offset in time steps.</param>
+/// <param name="Status">Whether some institution has reported it lost.</param>
 internal sealed record KeyedCredential(
-    long Id, long Epoch, CredentialKey Key, Algorithm Algorithm, int Digits, int PeriodSeconds, int DriftSteps)
+    long Id, long Epoch, CredentialKey Key, Algorithm Algorithm, int Digits, int PeriodSeconds, int DriftSteps, CredentialStatus Status)
 {
     /// <summary>Whether a match against this reading is one against the credential as it is now.</summary>
-    public bool IsCurrent(Credential now) => now.Id == Id && now.Epoch == Epoch && now.DriftSteps == DriftSteps;
+    public bool IsCurrent(Credential now) => now.Id == Id && now.Epoch == Epoch && now.DriftSteps == DriftSteps && now.Status == Status;
 }
 
 /// <summary>A credential as it was read, with its key as it is stored: what <see cref="KeyWrapping.Open"/> makes a <see cref="KeyedCredential"/> of.</summary>
@@ -25,7 +26,8 @@ internal readonly record struct WrappedCredential(
     Algorithm Algorithm,
     int Digits,
     int PeriodSeconds,
-    int DriftSteps)
+    int DriftSteps,
+    CredentialStatus Status)
 {
     public static WrappedCredential Of(Credential credential) => new(
         credential.Id,
@@ -36,5 +38,6 @@ internal readonly record struct WrappedCredential(
         credential.Algorithm,
         credential.Digits,
         credential.PeriodSeconds,
-        credential.DriftSteps);
+        credential.DriftSteps,
+        credential.Status);
 }

@@ -24,7 +24,7 @@ internal static class Rehearsal
         await using var transaction = await db.Database.BeginTransactionAsync(cancellation);
         var contractor = new ContractorRef(InstitutionId.Parse("--rehearsal--"), ContractorId.Parse("--rehearsal--"));
         var binding = await BindAsync(db, contractor, now, cancellation);
-        var credential = new KeyedCredential(binding.CredentialRef, Epoch: 0, new CredentialKey(1), Algorithm.Sha1, 6, 30, DriftSteps: 0);
+        var credential = new KeyedCredential(binding.CredentialRef, Epoch: 0, new CredentialKey(1), Algorithm.Sha1, 6, 30, DriftSteps: 0, CredentialStatus.Active);
 
         if (db.Database.GetDbConnection() is NpgsqlConnection postgres)
         {

@@ -1,3 +1,5 @@
+using OtpAuthService.Credentials;
+
 namespace OtpAuthService.Institutions;
 
 /// <summary>A bank that uses the service, with the policy its contractors are decided by.</summary>
@@ -47,6 +49,14 @@ internal sealed class Institution
     public GuessLimits Limits => new(TemporaryLimit, HardLimit, TemporaryLock);
 
     public required DateTimeOffset CreatedAt { get; init; }
+
+    /// <summary>Whether a credential of that status is refused here, for a loss that another institution has reported.</summary>
+    public bool Blocks(CredentialStatus status) => status switch
+    {
+        CredentialStatus.Active => false,
+        CredentialStatus.Lost => ForeignLossReports == ForeignLossReports.Block,
+        _ => throw new InvalidOperationException($"Status {status} is not known."),
+    };
 
     public bool NeedsOtp(Channel channel) => (ChannelsNeedingOtp & ChannelSets.Of(channel)) != 0;
 

@@ -35,6 +35,8 @@ internal static class GrpcErrors
     public static RpcException ChannelNotCallers() =>
         Error(Code.PermissionDenied, "CHANNEL_NOT_CALLERS", "the caller's role does not include this channel");
 
+    public static RpcException NotActive() => Error(Code.FailedPrecondition, "BINDING_NOT_ACTIVE", "the contractor has no active binding");
+
     public static RpcException NotFound(string what) => Error(Code.NotFound, "NOT_FOUND", $"there is no such {what}");
 
     /// <summary>What a failure means to the caller. Faults of ours are INTERNAL without a word of what they are.</summary>

@@ -16,6 +16,7 @@ internal sealed class OtpOperationsGrpcService(
     CredentialIssuer issuer,
     CredentialImport import,
     BindingDirectory bindings,
+    Loss loss,
     BypassSwitch bypassSwitch,
     InstitutionDirectory institutions,
     PolicyChange policyChange,
@@ -157,6 +158,20 @@ internal sealed class OtpOperationsGrpcService(
             NeverBypassed = budget?.NeverBypassed ?? false,
             Lockout = budget?.LockoutAt(time.GetUtcNow(), institution.Limits) is { } lockout ? new V1.Lockout { Until = lockout.Until?.ToTimestamp() } : null,
         };
+    }
+
+    public override async Task<ReportLostResponse> ReportLost(ReportLostRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var kind = read.Check(
+            request.Kind != LossKind.Unspecified && System.Enum.IsDefined(request.Kind), request.Kind, "kind", "must be set to a known kind");
+        var submission = ReadAct(
+            read, context, request, "ReportLost", request.RequestId, request.InstitutionId, request.Reason, request.ContractorId);
+        var answer = await loss.ReportAsync(
+            submission, new ContractorRef(submission.Institution, submission.Contractor!.Value), kind, context.CancellationToken);
+        return answer.Verdict.Outcome == Outcome.Accepted
+            ? new ReportLostResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated }
+            : throw GrpcErrors.NotActive();
     }
 
     public override async Task<StopBypassResponse> StopBypass(StopBypassRequest request, ServerCallContext context)

@@ -60,6 +60,7 @@ internal sealed class RequestReader
 
     public InstitutionPolicy Policy(InstitutionPolicy? policy)
     {
+        Check(policy is not null, policy, "policy", "must be set; a value in it that is not set becomes the default");
         policy ??= new InstitutionPolicy();
         foreach (var (field, rule) in policy.Violations())
         {

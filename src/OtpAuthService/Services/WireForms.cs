@@ -32,6 +32,7 @@ internal static class WireForms
         {
             BindingState.Active => V1.BindingState.Active,
             BindingState.Suspended => V1.BindingState.Suspended,
+            BindingState.Lost => V1.BindingState.Lost,
             _ => throw new InvalidOperationException($"State {binding.State} is not known."),
         },
         RegisteredAt = binding.RegisteredAt.ToTimestamp(),

@@ -25,6 +25,8 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
 
     public DbSet<AuditRecord> AuditRecords => Set<AuditRecord>();
 
+    public DbSet<LossReport> LossReports => Set<LossReport>();
+
     public DbSet<PolicyVersion> PolicyVersions => Set<PolicyVersion>();
 
     public DbSet<FailureMinute> FailureMinutes => Set<FailureMinute>();
@@ -87,6 +89,8 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
                 .IsUnique().HasFilter(active).HasDatabaseName("ux_bindings_one_contractor_per_credential");
             binding.HasIndex(b => new { b.InstitutionId, b.ContractorId, b.Id }).HasDatabaseName("ix_bindings_history");
         });
+
+        model.Entity<LossReport>(report => report.HasKey(r => new { r.CredentialRef, r.InstitutionId }));
 
         model.Entity<Contractor>(contractor =>
         {

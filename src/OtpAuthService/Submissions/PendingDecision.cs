@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using OtpAuthService.Bindings;
+using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
 using OtpAuthService.Verification;
 
@@ -24,7 +25,10 @@ internal sealed record PendingDecision(Submission Submission, Func<Turn, ValueTa
     public Proposal? Proposal { get; set; }
 
     /// <summary>The row of the credential that the act looks at.</summary>
-    public long? CredentialRef => Otp?.Credential.Id;
+    public long? CredentialRef => Otp?.Credential.Id ?? Changes;
+
+    /// <summary>The row of the credential that an act without an OTP changes.</summary>
+    public long? Changes { get; init; }
 
     /// <summary>The policy that it is decided by; null for acts of operators.</summary>
     public Institution? Policy { get; init; }
@@ -61,4 +65,5 @@ internal sealed record PendingDecision(Submission Submission, Func<Turn, ValueTa
 /// The credential's epoch it rests on: as long as it is the same, the binding is active, nothing is counted against its contractor, and the
 /// drift is as it was.
 /// </param>
-internal sealed record Proposal(Verdict Verdict, long Epoch = 0);
+/// <param name="Status">The credential's status it rests on.</param>
+internal sealed record Proposal(Verdict Verdict, long Epoch = 0, CredentialStatus Status = CredentialStatus.Active);

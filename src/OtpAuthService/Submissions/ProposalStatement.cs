@@ -15,14 +15,14 @@ internal static class ProposalStatement
     /// expectation rests on besides the row itself: the database raises it where a binding ends or something is counted against its contractor.
     /// A request id that has its answer already is for a turn: its OTP is not to be claimed again, and if it were, the primary key of the
     /// answers would roll back the whole statement. That happens where an id comes again with other content, so only then is it looked
-    /// for beforehand ($18).
+    /// for beforehand ($19).
     /// </summary>
     internal const string Sql =
         """
         WITH input AS MATERIALIZED (
-            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
                 WITH ORDINALITY AS i (key, fingerprint, caller_id, request_id, rpc, institution_id, contractor_id, channel, purpose,
-                    credential_ref, epoch, time_step, outcome, decision, retry_after, attempts_left, n)
+                    credential_ref, epoch, status, time_step, outcome, decision, retry_after, attempts_left, n)
         ),
         claimed AS (
             UPDATE credentials AS c SET last_time_step = i.time_step
@@ -30,29 +30,29 @@ internal static class ProposalStatement
             WHERE c.id = i.credential_ref
               AND c.last_time_step < i.time_step
               AND c.epoch = i.epoch
-              AND c.status = 1
-              AND (c.valid_from IS NULL OR c.valid_from <= $17)
-              AND (c.valid_until IS NULL OR c.valid_until > $17)
-              AND (NOT $18 OR NOT EXISTS (SELECT FROM answers AS a WHERE a.key = i.key))
+              AND c.status = i.status
+              AND (c.valid_from IS NULL OR c.valid_from <= $18)
+              AND (c.valid_until IS NULL OR c.valid_until > $18)
+              AND (NOT $19 OR NOT EXISTS (SELECT FROM answers AS a WHERE a.key = i.key))
             RETURNING i.*
         ),
         noted AS (
             SELECT i.* FROM input AS i
             WHERE i.time_step IS NULL
               AND (i.credential_ref IS NULL OR EXISTS (SELECT FROM credentials AS c
-                  WHERE c.id = i.credential_ref AND c.epoch = i.epoch AND c.status = 1
-                    AND (c.valid_from IS NULL OR c.valid_from <= $17) AND (c.valid_until IS NULL OR c.valid_until > $17)))
+                  WHERE c.id = i.credential_ref AND c.epoch = i.epoch AND c.status = i.status
+                    AND (c.valid_from IS NULL OR c.valid_from <= $18) AND (c.valid_until IS NULL OR c.valid_until > $18)))
               AND NOT EXISTS (SELECT FROM answers AS a WHERE a.key = i.key)
         ),
         confirmed AS (SELECT * FROM claimed UNION ALL SELECT * FROM noted),
         answered AS (
             INSERT INTO answers (key, fingerprint, outcome, decision, retry_after, attempts_left, credential_ref, decided_at)
-            SELECT key, fingerprint, outcome, decision, retry_after, attempts_left, credential_ref, $17 FROM confirmed
+            SELECT key, fingerprint, outcome, decision, retry_after, attempts_left, credential_ref, $18 FROM confirmed
         ),
         recorded AS (
             INSERT INTO audit_records (decided_at, rpc, institution_id, caller_id, request_id, contractor_id, channel, purpose,
                 credential_ref, time_step, outcome, decision)
-            SELECT $17, rpc, institution_id, caller_id, request_id, contractor_id, channel, purpose,
+            SELECT $18, rpc, institution_id, caller_id, request_id, contractor_id, channel, purpose,
                 credential_ref, time_step, outcome, decision FROM confirmed
         )
         SELECT n FROM confirmed
@@ -99,6 +99,7 @@ internal static class ProposalStatement
         Add(NpgsqlDbType.Smallint, p => (short)p.Submission.Purpose);
         Add(NpgsqlDbType.Bigint, p => p.Proposal!.Verdict.CredentialRef);
         Add(NpgsqlDbType.Bigint, p => p.Proposal!.Epoch);
+        Add(NpgsqlDbType.Smallint, p => (short)p.Proposal!.Status);
         Add(NpgsqlDbType.Bigint, p => p.Proposal!.Verdict.TimeStep?.Value);
         Add(NpgsqlDbType.Smallint, p => (short)p.Proposal!.Verdict.Outcome);
         Add(NpgsqlDbType.Smallint, p => (short)p.Proposal!.Verdict.Decision);

@@ -1,3 +1,4 @@
+using Microsoft.EntityFrameworkCore;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
@@ -39,6 +40,10 @@ internal sealed class Turn(TurnRows rows, PendingDecision pending, DateTimeOffse
     /// <summary>Whether another contractor of the institution has an active binding with the credential.</summary>
     public bool IsBoundToAnother(KeyedCredential credential) =>
         rows.HolderOf(Who.Institution, credential.Id) is { } holder && holder.ContractorId != Who.Contractor;
+
+    /// <summary>Whether this institution itself has reported the credential lost.</summary>
+    public Task<bool> HasReportedLostAsync(KeyedCredential credential) =>
+        rows.Db.LossReports.AnyAsync(r => r.CredentialRef == credential.Id && r.InstitutionId == Who.Institution, stop);
 
     public void Bind(KeyedCredential credential) => rows.Add(new Binding
     {

@@ -30,8 +30,8 @@ internal sealed class OtpChecker(TimeProvider time)
     /// not tell a locked contractor whether it would have been right.
     /// </summary>
     public static Proposal? Propose(CheckedOtp otp, Institution institution) =>
-        otp.FitsCredential
-            ? new Proposal(Accept(otp.Credential, otp.Step ?? TimeStep.None, institution.TemporaryLimit), otp.Credential.Epoch)
+        otp.FitsCredential && !institution.Blocks(otp.Credential.Status)
+            ? new Proposal(Accept(otp.Credential, otp.Step ?? TimeStep.None, institution.TemporaryLimit), otp.Credential.Epoch, otp.Credential.Status)
             : null;
 
     /// <summary>What is expected where the replay cache knows the step to be used: a refusal that claims and counts nothing.</summary>

@@ -22,6 +22,11 @@ internal sealed class OtpRequirement(BindingDirectory bindings, InstitutionDirec
         }
 
         var (binding, budget) = await bindings.FindStateAsync(contractor, cancellation);
+        if (binding is { State: BindingState.Lost })
+        {
+            return (Requirement.Blocked, null);
+        }
+
         if (binding is not { State: BindingState.Active })
         {
             return (Requirement.NotRegistered, null);

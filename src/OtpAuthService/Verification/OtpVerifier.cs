@@ -1,10 +1,12 @@
 using OtpAuthService.Bindings;
+using OtpAuthService.Credentials;
 using OtpAuthService.Submissions;
+using OtpAuthService.Telemetry;
 
 namespace OtpAuthService.Verification;
 
 /// <summary>Verify: decides on one OTP for one purpose. The order of its steps, and why: README.md beside this file.</summary>
-internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker, Bypass bypass, DecisionLedger ledger)
+internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker, Bypass bypass, DecisionLedger ledger, SecurityEvents events)
 {
     /// <param name="submission">The request.</param>
     /// <param name="contractor">Whose OTP it is.</param>
@@ -28,6 +30,12 @@ internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker,
                     bindings.Forget(contractor);
                 }
 
+                if (current.Credential is { Status: CredentialStatus.Lost })
+                {
+                    // Somebody holds a token that its owner has reported lost at another bank.
+                    events.Raise("LOST_CREDENTIAL_USED", submission.Caller.Id, submission.Rpc);
+                }
+
                 return answer;
             }
         }
@@ -40,7 +48,8 @@ internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker,
         {
             null => Without(submission, current, Outcome.NotRegistered, cancellation),
             BindingState.Suspended => Without(submission, current, Outcome.Suspended, cancellation),
-            BindingState.Active => With(submission, current, checker.Check(current.Credential!, current.Institution, otp), cancellation),
+            BindingState.Lost => Without(submission, current, Outcome.Lost, cancellation),
+        BindingState.Active => With(submission, current, checker.Check(current.Credential!, current.Institution, otp), cancellation),
             var state => throw new InvalidOperationException($"Binding state {state} is not known."),
         };
 

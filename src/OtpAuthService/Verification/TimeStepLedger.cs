@@ -22,7 +22,7 @@ internal static class TimeStepLedger
             return Verification.Claim.OutOfDate;
         }
 
-        if (!credential.IsUsableAt(turn.Now))
+        if (!credential.IsUsableAt(turn.Now, turn.Policy))
         {
             return Verification.Claim.Unusable;
         }

@@ -142,6 +142,9 @@ public class CallerRightsTests
         Set("credential_id", "VSST00000000");
         Set("otp", "000000");
         Set("reason", "a test");
+        Set("display_name", "A bank");
+        Set("kind", LossKind.Lost);
+        Set("policy", new InstitutionPolicy());
         return request;
 
         void Set(string field, object value) => method.InputType.FindFieldByName(field)?.Accessor.SetValue(request, value);

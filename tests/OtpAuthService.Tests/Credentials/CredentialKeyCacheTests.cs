@@ -148,12 +148,11 @@ public class CredentialKeyCacheTests(StoreKind kind)
     }
 
     [Test]
-    public async Task Verify_CredentialLostSinceTheKeyWasCached_IsUnusable()
+    public async Task Verify_CredentialExpiredSinceTheKeyWasCached_IsUnusable()
     {
         var (contractor, token) = await CachedAsync();
         var id = CredentialId.Parse(token.CredentialId);
-        await ChangeAsync(db => db.Credentials.Where(c => c.CredentialId == id)
-            .ExecuteUpdateAsync(set => set.SetProperty(c => c.Status, OtpAuthService.Credentials.CredentialStatus.Lost)));
+        await ChangeAsync(db => db.Credentials.Where(c => c.CredentialId == id).ExecuteUpdateAsync(set => set.SetProperty(c => c.ValidUntil, Now)));
 
         Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now))).Outcome, Is.EqualTo(Outcome.CredentialUnusable));
     }
@@ -201,7 +200,7 @@ public class CredentialKeyCacheTests(StoreKind kind)
     [Test]
     public void Keep_OfMoreContractorsThanEntries_StaysWithinItsBound()
     {
-        var credential = new KeyedCredential(1, 0, new CredentialKey(20), Algorithm.Sha1, 6, 30, 0);
+        var credential = new KeyedCredential(1, 0, new CredentialKey(20), Algorithm.Sha1, 6, 30, 0, OtpAuthService.Credentials.CredentialStatus.Active);
         for (var i = 0; i < 5 * Entries; i++)
         {
             Keys.Keep(Of($"B-{i}"), new BoundKey(i, credential));

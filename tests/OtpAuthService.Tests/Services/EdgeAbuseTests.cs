@@ -18,6 +18,9 @@ public class EdgeAbuseTests
     /// <summary>Streams are reset faster than Kestrel clears them away.</summary>
     private const string TooManyEnded = "exceeded the output operations maximum queue size";
 
+    /// <summary>The peer was gone in the middle of a header block.</summary>
+    private const string NeverCompleted = "application never completed";
+
     /// <summary>In the tests only; Kestrel looks at its timers once a second.</summary>
     private static readonly TimeSpan Longest = TimeSpan.FromSeconds(12);
 
@@ -45,9 +48,10 @@ public class EdgeAbuseTests
     [SetUp]
     public void ForgetLog() => service.Errors.Clear();
 
-    /// <summary>Kestrel takes one of its cut-offs for critical.</summary>
+    /// <summary>Kestrel takes one of its cut-offs for critical, and some of an abandoned connection that only the garbage collector has found.</summary>
     [TearDown]
-    public void NoErrorWasLogged() => Assert.That(service.Errors.Errors, Is.All.Contains(TooManyEnded));
+    public void NoErrorWasLogged() =>
+        Assert.That(service.Errors.Errors, Is.All.Contains(TooManyEnded).Or.Contains(NeverCompleted));
 
     /// <summary>By the protocol's means, or by a limit that Kestrel names in its log.</summary>
     [TestCase("zero-window-update", "GOAWAY ProtocolError")]

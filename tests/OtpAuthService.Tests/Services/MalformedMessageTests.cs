@@ -66,7 +66,7 @@ public class MalformedMessageTests
     public async Task Message_Empty_NamesEveryFieldThatMustBeSet([ValueSource(nameof(ReadingMethods))] RpcMethod method)
     {
         var refusal = await Refusal.OfAsync(() => SendAsync(method, []));
-        string[] optional = ["digits", "period_seconds", "algorithm", "chunk"];
+        string[] optional = ["digits", "period_seconds", "algorithm", "chunk", "expected_version", "never_bypass"];
         Assert.That((refusal.Code, refusal.Info), Is.EqualTo((StatusCode.InvalidArgument, ("INVALID_REQUEST", "otpauth.v1"))));
         Assert.That(
             refusal.Fields, Is.EquivalentTo(method.Input.Fields.InFieldNumberOrder().Select(field => field.Name).Except(optional)));
@@ -210,7 +210,10 @@ public class MalformedMessageTests
     ];
 
     private static readonly string[] Overridden =
-        ["GetRequirement", "Register", "Verify", "Suspend", "IssueCredential", "ImportCredentials", "GetCredential", "GetBinding"];
+    [
+        "GetRequirement", "Register", "Verify", "Suspend", "GetInstitution", "SetInstitutionPolicy", "IssueCredential", "ImportCredentials",
+        "GetCredential", "GetBinding", "ReportLost", "StopBypass", "ResumeBypass", "SetBypassOptOut",
+    ];
 
     private static readonly CallerRoles[] Roles = Enum.GetValues<CallerRoles>();
 

@@ -323,6 +323,32 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         });
                 });
 
+            modelBuilder.Entity("OtpAuthService.Credentials.LossReport", b =>
+                {
+                    b.Property<long>("CredentialRef")
+                        .HasColumnType("bigint")
+                        .HasColumnName("credential_ref");
+
+                    b.Property<string>("InstitutionId")
+                        .HasMaxLength(32)
+                        .HasColumnType("character varying(32)")
+                        .HasColumnName("institution_id")
+                        .UseCollation("C");
+
+                    b.Property<short>("Kind")
+                        .HasColumnType("smallint")
+                        .HasColumnName("kind");
+
+                    b.Property<long>("ReportedAt")
+                        .HasColumnType("bigint")
+                        .HasColumnName("reported_at");
+
+                    b.HasKey("CredentialRef", "InstitutionId")
+                        .HasName("pk_loss_reports");
+
+                    b.ToTable("loss_reports", (string)null);
+                });
+
             modelBuilder.Entity("OtpAuthService.Institutions.Institution", b =>
                 {
                     b.Property<string>("Id")

@@ -298,6 +298,31 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         });
                 });
 
+            modelBuilder.Entity("OtpAuthService.Credentials.LossReport", b =>
+                {
+                    b.Property<long>("CredentialRef")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("credential_ref");
+
+                    b.Property<string>("InstitutionId")
+                        .HasMaxLength(32)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("institution_id");
+
+                    b.Property<short>("Kind")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("kind");
+
+                    b.Property<long>("ReportedAt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("reported_at");
+
+                    b.HasKey("CredentialRef", "InstitutionId")
+                        .HasName("pk_loss_reports");
+
+                    b.ToTable("loss_reports", (string)null);
+                });
+
             modelBuilder.Entity("OtpAuthService.Institutions.Institution", b =>
                 {
                     b.Property<string>("Id")
