@@ -22,7 +22,7 @@ internal static partial class AnswerText
         var colour = value switch
         {
             "ALLOW" or "ACCEPTED" or "BYPASSED" or "ACTIVE" => "green",
-            "DENY" or "MISMATCH" or "LOCKED_OUT" or "LOST" => "red",
+            "DENY" or "MISMATCH" or "LOCKED_OUT" or "LOST" or "BYPASS_REFUSED" => "red",
             _ => "default",
         };
         return $"[{colour}]{Markup.Escape(value)}[/]";

@@ -4,7 +4,9 @@ using System.CommandLine.Invocation;
 using System.Text;
 using OtpCtl.Commands.Demo;
 using Binding = OtpCtl.Commands.Binding;
+using Bypass = OtpCtl.Commands.Bypass;
 using Credential = OtpCtl.Commands.Credential;
+using Institution = OtpCtl.Commands.Institution;
 
 namespace OtpCtl;
 
@@ -34,11 +36,23 @@ internal static class Program
                 Credential.ImportCommand.Create(),
                 Credential.ShowCommand.Create(),
             },
-            new Command("binding", "Which contractor uses which credential: register, verify, suspend, show.")
+            new Command("institution", "The bank and its policy: show, set.")
+            {
+                Institution.ShowCommand.Create(),
+                Institution.SetCommand.Create(),
+            },
+            new Command("bypass", "Answers without an OTP for the mobile-IB gateway: stop, resume.")
+            {
+                Bypass.StopCommand.Create(),
+                Bypass.ResumeCommand.Create(),
+            },
+            new Command("binding", "Which contractor uses which credential: register, verify, suspend, report-lost, bypass, show.")
             {
                 Binding.RegisterCommand.Create(),
                 Binding.VerifyCommand.Create(),
                 Binding.SuspendCommand.Create(),
+                Binding.ReportLostCommand.Create(),
+                Binding.BypassCommand.Create(),
                 Binding.ShowCommand.Create(),
             },
             DemoCommand.Create(),

@@ -12,7 +12,15 @@ public sealed class OtpCtlHelpTests
     [TestCase("binding-register", "binding register")]
     [TestCase("binding-verify", "binding verify")]
     [TestCase("binding-suspend", "binding suspend")]
+    [TestCase("binding-report-lost", "binding report-lost")]
+    [TestCase("binding-bypass", "binding bypass")]
     [TestCase("binding-show", "binding show")]
+    [TestCase("institution", "institution")]
+    [TestCase("institution-show", "institution show")]
+    [TestCase("institution-set", "institution set")]
+    [TestCase("bypass", "bypass")]
+    [TestCase("bypass-stop", "bypass stop")]
+    [TestCase("bypass-resume", "bypass resume")]
     [TestCase("demo", "demo")]
     public async Task Help_OfEachCommand_IsAsInTheGoldenFile(string golden, string command)
     {

@@ -34,6 +34,75 @@ public sealed class OtpCtlServiceTests
     }
 
     [Test]
+    public async Task Institution_SetAndShown_ChangesOnlyWhatIsNamed()
+    {
+        var set = await OtpCtlAsync(
+            "institution", "set", "--institution", "minato", "--hard-limit", "8", "--temporary-lock", "01:00:00", "--channels-needing-otp", "pc", "--reason", "a test", "--json");
+        Assert.That((set.ExitCode, (int)Json(set)["policy_version"]!), Is.EqualTo((0, 2)), set.Errors);
+        await OtpCtlAsync("institution", "set", "--institution", "minato", "--window", "strict", "--reason", "a test");
+
+        var shown = Json(await OtpCtlAsync("institution", "show", "--institution", "minato", "--json"));
+        var policy = shown["policy"]!;
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That((int)shown["policy_version"]!, Is.EqualTo(3));
+            Assert.That((int)policy["hard_limit"]!, Is.EqualTo(8));
+            Assert.That((int)policy["temporary_limit"]!, Is.EqualTo(5));
+            Assert.That((string)policy["temporary_lock"]!, Is.EqualTo("3600s"));
+            Assert.That((string)policy["acceptance_window"]!, Is.EqualTo("ACCEPTANCE_WINDOW_PROFILE_STRICT"));
+            Assert.That(policy["channels_needing_otp"]!.AsArray().Select(c => (string)c!), Is.EqualTo(new[] { "CHANNEL_PC_BROWSER" }));
+        }
+    }
+
+    [TestCase("institution set --reason test", "nothing to change")]
+    [TestCase("institution set --window wide --reason test", "'wide'")]
+    [TestCase("institution set --window strict", "--reason")]
+    [TestCase("bypass stop", "--reason")]
+    [TestCase("binding bypass --contractor K-1 --reason test", "One of --never and --allow is needed.")]
+    [TestCase("binding bypass --contractor K-1 --never --allow --reason test", "One of --never and --allow is needed.")]
+    [TestCase("binding report-lost --contractor K-1 --reason test", "--kind")]
+    public async Task Act_WithoutWhatItNeeds_IsAUsageError(string command, string sentence)
+    {
+        var result = await OtpCtlAsync(command.Split(' '));
+        Assert.That((result.ExitCode, result.Output), Is.EqualTo((2, "")));
+        Assert.That(result.Errors, Does.Contain(sentence));
+    }
+
+    [Test]
+    public async Task Institution_SetBeyondP5_IsRefusedByTheService()
+    {
+        var result = await OtpCtlAsync("institution", "set", "--temporary-limit", "6", "--reason", "a test");
+        Assert.That(result.ExitCode, Is.EqualTo(3));
+        Assert.That(result.Errors, Does.Contain("policy.temporary_limit must be from 1 to 5"));
+    }
+
+    [Test]
+    public async Task Bypass_StoppedAndResumed_IsShownByTheInstitution()
+    {
+        Assert.That((await OtpCtlAsync("bypass", "stop", "--institution", "minato", "--reason", "a test")).ExitCode, Is.Zero);
+        Assert.That(Json(await OtpCtlAsync("institution", "show", "--institution", "minato", "--json"))["bypass_stopped_at"], Is.Not.Null);
+        Assert.That((await OtpCtlAsync("bypass", "resume", "--institution", "minato", "--reason", "a test")).ExitCode, Is.Zero);
+        Assert.That(Json(await OtpCtlAsync("institution", "show", "--institution", "minato", "--json"))["bypass_stopped_at"], Is.Null);
+    }
+
+    [Test]
+    public async Task Binding_OptedOutOfTheBypass_IsShown()
+    {
+        Assert.That((await OtpCtlAsync("binding", "bypass", "--contractor", "K-BYPASS", "--never", "--reason", "a test")).ExitCode, Is.Zero);
+        Assert.That((bool)Json(await OtpCtlAsync("binding", "show", "--contractor", "K-BYPASS", "--json"))["never_bypassed"]!, Is.True);
+        await OtpCtlAsync("binding", "bypass", "--contractor", "K-BYPASS", "--allow", "--reason", "a test");
+        Assert.That((bool)Json(await OtpCtlAsync("binding", "show", "--contractor", "K-BYPASS", "--json"))["never_bypassed"]!, Is.False);
+    }
+
+    [Test]
+    public async Task Binding_ReportedLostWithoutOne_IsRefused()
+    {
+        var result = await OtpCtlAsync("binding", "report-lost", "--contractor", "K-NOBODY", "--kind", "stolen", "--reason", "a test");
+        Assert.That((result.ExitCode, result.Output), Is.EqualTo((3, "")));
+        Assert.That(result.Errors, Does.Contain("no active binding"));
+    }
+
+    [Test]
     public async Task Demo_RunTwice_WalksTheWholeJourneyEachTime()
     {
         for (var run = 1; run <= 2; run++)

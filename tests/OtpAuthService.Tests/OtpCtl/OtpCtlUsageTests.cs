@@ -65,7 +65,7 @@ public sealed class OtpCtlUsageTests
     }
 
     [TestCase("binding verify --contractor K-1 --otp 123456 --request-id 0123456789abcdef", "The outcome is unknown.", "--request-id 0123456789abcdef")]
-    [TestCase("binding show --contractor K-1", "UNAVAILABLE: ", "")]
+    [TestCase("binding show --contractor K-1", "no result from the service", "")]
     public async Task Call_ConnectionThatBreaks_SaysThatTheOutcomeIsUnknownOnlyWhereThereIsOne(string command, string sentence, string hint)
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);

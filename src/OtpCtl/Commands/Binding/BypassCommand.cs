@@ -1,0 +1,42 @@
+using System.CommandLine;
+
+namespace OtpCtl.Commands.Binding;
+
+internal static class BypassCommand
+{
+    private static readonly Option<bool> Never = new("--never") { Description = "The contractor is never to be answered without an OTP." };
+
+    private static readonly Option<bool> Allow = new("--allow") { Description = "The callers' grants decide again." };
+
+    public static Command Create()
+    {
+        var command = new Command("bypass", "Sets a contractor's own wish about モバイルIB: never without an OTP, or as the callers' grants say.")
+        {
+            ContractorOption.Option, Never, Allow, ReasonOption.Option, ServiceCall.RequestIdOption,
+        };
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(Never) == result.GetValue(Allow))
+            {
+                result.AddError("One of --never and --allow is needed.");
+            }
+        });
+        command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => SetAsync(parsed, call), cancellation));
+        return command;
+    }
+
+    private static async Task<int> SetAsync(ParseResult parsed, ServiceCall call)
+    {
+        AnswerOutput.Write(parsed, await call.Service.Operations.SetBypassOptOutAsync(
+            new()
+            {
+                RequestId = call.RequestId,
+                InstitutionId = call.Institution,
+                ContractorId = parsed.GetRequiredValue(ContractorOption.Option),
+                NeverBypass = parsed.GetValue(Never),
+                Reason = parsed.GetRequiredValue(ReasonOption.Option),
+            },
+            cancellationToken: call.Cancellation));
+        return ExitCode.Success;
+    }
+}
