@@ -3,7 +3,7 @@ using OtpAuthService.Bench.Commands;
 
 namespace OtpAuthService.Bench;
 
-/// <summary>Measures the service: whole calls under load, and the parts of a Verify by themselves.</summary>
+/// <summary>Measures the service: whole calls under load, what the time of an answer tells, and the parts of a Verify by themselves.</summary>
 internal static class Program
 {
     /// <summary>After Ctrl-C: for the measurement under way to end, and for the servers to be stopped.</summary>
@@ -13,6 +13,7 @@ internal static class Program
         new RootCommand("Measures OtpAuthService beside its rivals, on this machine.")
         {
             LoadCommand.Create(),
+            TimingCommand.Create(),
             MicroCommand.Create(),
             ServeCommand.Create(),
         }.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = GoodbyeTime });

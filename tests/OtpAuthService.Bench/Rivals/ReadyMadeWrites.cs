@@ -55,7 +55,7 @@ internal sealed class ReadyMadeWrites
         {
             CredentialRef = row,
             TimeStep = step,
-            AttemptsLeft = Contractor.TemporaryLimit,
+            AttemptsLeft = GuessLimits.Loosest.Temporary,
         };
         return new PendingDecision(submission, _ => throw new InvalidOperationException("There is no act behind it."), CancellationToken.None)
         {
