@@ -15,9 +15,9 @@ internal sealed class TimingBench(int samples, ProgressLine progress) : IAsyncDi
 {
     /// <summary>
     /// Few enough that the server has time left: where calls wait for its processors, each measures the others. Enough that tens of thousands
-    /// of answers of 25 ms take two minutes.
+    /// of answers of 25 ms take four minutes.
     /// </summary>
-    public const int InFlight = 16;
+    public const int InFlight = 8;
 
     /// <summary>With full detail nobody waits for anything but the server: fewer of these keep it as busy.</summary>
     public const int InFlightInContrast = 2;
