@@ -73,7 +73,7 @@ internal sealed class CallerDirectory
         var grant = new BypassGrant("trying out", "nobody", now, now + BypassGrant.Longest, PerMinute: 100_000, PerContractorPerHour: 1_000);
         return new Caller("local", settings.Roles, institutions)
         {
-            // Trying out and tests are all wrong OTPs from one caller.
+            // It is for trying out and for tests, which send wrong OTPs by the thousand. A front end has the budget of its row in the callers' file.
             FailureBudget = new FailureBudget(Signal: 1_000_000, Stop: 1_000_000),
             Bypasses = settings.Bypass ? institutions.ToFrozenDictionary(id => id, _ => grant) : FrozenDictionary<InstitutionId, BypassGrant>.Empty,
         };

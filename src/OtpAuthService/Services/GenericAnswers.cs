@@ -12,10 +12,10 @@ namespace OtpAuthService.Services;
 internal sealed class GenericAnswers(InstitutionDirectory institutions)
 {
     /// <summary>
-    /// Such an answer leaves a multiple of this after its request was read. A refusal takes 2 to 6 ms of work, so that on a server that is
-    /// not overloaded all leave with the first one; real time, because it is what an attacker measures.
+    /// Such an answer leaves a multiple of this after its request was read. A refusal takes 2 to 6 ms of work, and a few times that on a busy
+    /// server, so that all leave with the first one; real time, because it is what an attacker measures.
     /// </summary>
-    private static readonly TimeSpan Quantum = TimeSpan.FromMilliseconds(25);
+    private static readonly TimeSpan Quantum = TimeSpan.FromMilliseconds(50);
 
     /// <param name="answer">What was decided.</param>
     /// <param name="contractor">About whom.</param>

@@ -1,8 +1,10 @@
 using System.Globalization;
+using System.Text.Json;
 using System.Text.RegularExpressions;
 using OtpAuthService.Bench.Client;
 using OtpAuthService.Bench.Commands;
 using OtpAuthService.Bench.Rivals;
+using OtpAuthService.Callers;
 using OtpAuthService.Tests.Fixtures;
 
 namespace OtpAuthService.Bench.Lab;
@@ -38,6 +40,8 @@ internal sealed class MeasuredServer : IDisposable
         var (grpc, management, tls) = (Loopback.FreePort(), Loopback.FreePort(), Loopback.FreePort());
         var settings = new Dictionary<string, string>
         {
+            // Plaintext is not for production; and Development would have every request's dependencies checked as well.
+            ["DOTNET_ENVIRONMENT"] = "Staging",
             ["ConnectionStrings__Postgres"] = postgres,
             ["ConnectionStrings__Redis"] = redis,
             ["OtpAuth__KekFile"] = kekFile,
@@ -47,26 +51,14 @@ internal sealed class MeasuredServer : IDisposable
             ["Kestrel__Endpoints__Grpc__Url"] = $"http://127.0.0.1:{grpc}",
             ["Kestrel__Endpoints__Management__Url"] = $"http://127.0.0.1:{management}",
         };
-        if (authority is not null)
-        {
-            var certificate = authority.IssueServer();
-            settings["SSL_CERT_FILE"] = authority.BundleFile;
-            settings["Kestrel__Endpoints__GrpcTls__Url"] = $"https://127.0.0.1:{tls}";
-            settings["Kestrel__Endpoints__GrpcTls__Protocols"] = "Http2";
-            settings["Kestrel__Endpoints__GrpcTls__ClientCertificateMode"] = "RequireCertificate";
-            settings["Kestrel__Endpoints__GrpcTls__Certificate__Path"] = certificate.CertificateFile;
-            settings["Kestrel__Endpoints__GrpcTls__Certificate__KeyPath"] = certificate.KeyFile;
-        }
-
+        var client = authority is null ? null : AddTls(settings, authority, tls);
         var process = ChildProcess.Start("dotnet", [published.Program], settings);
         await StartedAsync(process, "Application started");
         return new MeasuredServer(
             process,
             grpc,
             management,
-            authority is null
-                ? null
-                : new Endpoint(new Uri($"https://127.0.0.1:{tls}"), new ClientTls(authority.IssueClient().Certificate, authority.Root)));
+            client is null ? null : new Endpoint(new Uri($"https://127.0.0.1:{tls}"), new ClientTls(client.Certificate, authority!.Root)));
     }
 
     /// <summary>A rival, from this assembly and with the product's runtime settings.</summary>
@@ -98,6 +90,35 @@ internal sealed class MeasuredServer : IDisposable
     {
         process.Dispose();
         http.Dispose();
+    }
+
+    /// <summary>
+    /// Mutual TLS for one front end. Its wrong OTPs are not to stop it: a run sends more than ten minutes of a real front end may have.
+    /// </summary>
+    /// <returns>The front end's certificate.</returns>
+    private static TestCertificate AddTls(Dictionary<string, string> settings, TestAuthority authority, int port)
+    {
+        var callers = new[]
+        {
+            new
+            {
+                id = "bench",
+                name = CertificateContent.FrontendUri,
+                roles = new[] { nameof(CallerRoles.Frontend) },
+                institutions = new[] { Populations.Population.Institution },
+                failureBudget = new { signal = 1_000_000, stop = 1_000_000 },
+            },
+        };
+        var callersFile = Path.Combine(authority.Folder, "callers.json");
+        File.WriteAllText(callersFile, JsonSerializer.Serialize(new { callers }));
+        var server = authority.IssueServer();
+        settings["Kestrel__Endpoints__GrpcTls__Url"] = $"https://127.0.0.1:{port}";
+        settings["Kestrel__Endpoints__GrpcTls__Protocols"] = "Http2";
+        settings["OtpAuth__Tls__CertificateFile"] = server.CertificateFile;
+        settings["OtpAuth__Tls__KeyFile"] = server.KeyFile;
+        settings["OtpAuth__Tls__TrustFile"] = authority.BundleFile;
+        settings["OtpAuth__CallersFile"] = callersFile;
+        return authority.IssueClient();
     }
 
     private static async Task StartedAsync(ChildProcess process, string sign)

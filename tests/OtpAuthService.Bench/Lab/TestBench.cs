@@ -1,11 +1,9 @@
-using Npgsql;
 using OtpAuthService.Bench.Client;
 using OtpAuthService.Bench.Measuring;
 using OtpAuthService.Bench.Populations;
 using OtpAuthService.Bench.Reporting;
 using OtpAuthService.Bench.Rivals;
 using OtpAuthService.Bench.Workloads;
-using OtpAuthService.Credentials;
 using OtpAuthService.Tests.Fixtures;
 
 namespace OtpAuthService.Bench.Lab;
@@ -109,7 +107,7 @@ internal sealed class TestBench(Plan plan, IReadOnlyCollection<string> only, Pro
     {
         var database = await Stores.Postgres.CreateDatabaseAsync();
         var server = await StartRivalAsync(RivalKind.BatchedWrite, database);
-        await ProductTables.LoadAsync(database, new Population(credentials), MakeKek(database).Wrapping);
+        await ProductTables.LoadAsync(database, new Population(credentials), LoadedProduct.MakeKek(folder, database).Wrapping);
         var calls = new RowCalls(credentials, () => ProductTables.EmptyLogsAsync(database));
         scenarios.Add(new Scenario("batched_write", "batched write", server, WriteMethod, calls, plan.InFlight));
     }
@@ -164,31 +162,14 @@ internal sealed class TestBench(Plan plan, IReadOnlyCollection<string> only, Pro
         scenarios.Add(scenario);
     }
 
-    private async Task<(MeasuredServer Server, Population Population, string Database)> StartProductAsync(
-        int credentials, TestAuthority? authority = null)
-    {
-        var database = await Stores.Postgres.CreateDatabaseAsync();
-        // Each instance is a service of its own, though all use one Redis: what they keep there is told apart by the KEK.
-        var (kekFile, wrapping) = MakeKek(database);
-        var server = await MeasuredServer.StartProductAsync(published, database, Stores.Redis.ConnectionString, kekFile, authority);
-        servers.Add(server);
-        var population = new Population(credentials);
-        await ProductTables.LoadAsync(database, population, wrapping);
-        return (server, population, database);
-    }
+    private Task<LoadedProduct> StartProductAsync(int credentials, TestAuthority? authority = null) =>
+        LoadedProduct.StartAsync(published, Stores, folder, credentials, authority, servers.Add);
 
     private async Task<MeasuredServer> StartRivalAsync(RivalKind rival, string postgres)
     {
         var server = await MeasuredServer.StartRivalAsync(published, rival, postgres, Stores.Redis.ConnectionString);
         servers.Add(server);
         return server;
-    }
-
-    private (string File, KeyWrapping Wrapping) MakeKek(string database)
-    {
-        var file = Path.Combine(folder, $"{new NpgsqlConnectionStringBuilder(database).Database}.kek");
-        Kek.Create(file);
-        return (file, new KeyWrapping(Kek.Read(file)));
     }
 
     private Resets ResetsOf(string database) => new(

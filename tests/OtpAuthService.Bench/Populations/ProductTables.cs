@@ -4,6 +4,7 @@ using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
 using OtpAuthService.Verification;
 using Algorithm = OtpAuthService.V1.Algorithm;
+using Outcome = OtpAuthService.V1.Outcome;
 
 namespace OtpAuthService.Bench.Populations;
 
@@ -70,6 +71,21 @@ internal static class ProductTables
 
     /// <summary>What grows with every call: each measurement finds it empty.</summary>
     public static Task EmptyLogsAsync(string connectionString) => TableCare.TruncateAsync(connectionString, "answers, audit_records");
+
+    /// <summary>How often a Verify was decided so, by the audit records.</summary>
+    public static async Task<IReadOnlyDictionary<Outcome, long>> CountVerifiesAsync(string connectionString)
+    {
+        await using var source = NpgsqlDataSource.Create(connectionString);
+        await using var count = source.CreateCommand("SELECT outcome, count(*) FROM audit_records WHERE rpc = 'Verify' GROUP BY outcome");
+        await using var rows = await count.ExecuteReaderAsync();
+        var counts = new Dictionary<Outcome, long>();
+        while (await rows.ReadAsync())
+        {
+            counts[(Outcome)rows.GetInt16(0)] = rows.GetInt64(1);
+        }
+
+        return counts;
+    }
 
     private static void CopyCredentials(NpgsqlDataSource source, Population population, KeyWrapping wrapping)
     {

@@ -41,10 +41,10 @@ public class ProposalStatementTests
         await ExecuteAsync("SET plan_cache_mode = force_generic_plan");
         await ExecuteAsync(
             $"""
-             PREPARE proposals (uuid[], bytea[], text[], text[], text[], text[], text[], smallint[], smallint[], bigint[], bigint[], bigint[],
+             PREPARE proposals (uuid[], bytea[], text[], text[], text[], text[], text[], smallint[], smallint[], bigint[], bigint[], smallint[], bigint[],
                  smallint[], smallint[], bigint[], integer[], bigint, boolean) AS {ProposalStatement.Sql}
              """);
-        await using var explain = new NpgsqlCommand($"EXPLAIN EXECUTE proposals ({string.Join(", ", Enumerable.Repeat("NULL", 18))})", connection);
+        await using var explain = new NpgsqlCommand($"EXPLAIN EXECUTE proposals ({string.Join(", ", Enumerable.Repeat("NULL", 19))})", connection);
         var lines = new List<string>();
         await using (var rows = await explain.ExecuteReaderAsync())
         {

@@ -179,7 +179,7 @@ public class RaceTests(StoreKind kind)
     }
 
     /// <summary>
-    /// Sends all calls at once, in turn to each replica, and waits for all answers. As the contract asks, a call that is UNAVAILABLE is sent
+    /// Sends all calls at once, in turn to each replica, and waits for all answers. As the contract asks, a call that is UNAVAILABLE or beyond its deadline is sent
     /// again with its request id: a slow machine must not look like a broken promise, and a broken promise must not hide behind a retry.
     /// </summary>
     private async Task<List<T>> InParallelAsync<T>(int calls, Func<OtpAuth.OtpAuthClient, int, string, AsyncUnaryCall<T>> call)
@@ -193,7 +193,7 @@ public class RaceTests(StoreKind kind)
                 {
                     return await call(replicas[n % replicas.Count].Auth, n, requestId);
                 }
-                catch (RpcException unavailable) when (unavailable.StatusCode == StatusCode.Unavailable && attempt < 30)
+                catch (RpcException unknown) when (unknown.StatusCode is StatusCode.Unavailable or StatusCode.DeadlineExceeded && attempt < 30)
                 {
                     await Task.Delay(100);
                 }
