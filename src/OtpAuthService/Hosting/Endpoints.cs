@@ -30,6 +30,11 @@ internal static class Endpoints
             }
         }
 
+        if (options.LocalCaller is { Enabled: true } && environment.IsProduction() && !embedded)
+        {
+            throw new StartRefusedException("The local caller is whoever connects over loopback, which is not for production. Set OtpAuth__LocalCaller__Enabled=false.");
+        }
+
         if (options.LocalCaller is { Enabled: true, Institutions.Count: 0 })
         {
             throw new StartRefusedException("The local caller acts for no institution. Set OtpAuth__LocalCaller__Institutions__0, for example to demo.");

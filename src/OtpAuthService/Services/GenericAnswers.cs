@@ -12,7 +12,7 @@ namespace OtpAuthService.Services;
 internal sealed class GenericAnswers(InstitutionDirectory institutions)
 {
     /// <summary>
-    /// Such an answer leaves a multiple of this after its request was read. A refusal takes 2 to 6 ms of work, and a few times that on a busy
+    /// Such an answer leaves a multiple of this after its request was read. A refusal takes 2 to 9 ms of work, and a few times that on a busy
     /// server, so that all leave with the first one; real time, because it is what an attacker measures.
     /// </summary>
     private static readonly TimeSpan Quantum = TimeSpan.FromMilliseconds(50);

@@ -25,12 +25,15 @@ internal sealed partial class ServiceProcess : IAsyncDisposable
 
     public OtpOperations.OtpOperationsClient Operations { get; }
 
-    public static async Task<ServiceProcess> StartAsync(StoresUnderTest stores)
+    /// <summary>Host and port of the endpoint with mutual TLS, with the settings of <see cref="CallersUnderTest"/>.</summary>
+    public string TlsAuthority => ListeningTls().Match(process.Output).Groups[1].Value;
+
+    public static async Task<ServiceProcess> StartAsync(StoresUnderTest stores, params string[] settings)
     {
         // The copy beside the tests lacks the settings file; the project's own output is what users run.
         var program = typeof(Server).Assembly.Location.Replace(
             Path.Combine("tests", "OtpAuthService.Tests"), Path.Combine("src", "OtpAuthService"), StringComparison.Ordinal);
-        var process = ChildProcess.Start("dotnet", [program, .. OtpService.CommonSettings(stores)]);
+        var process = ChildProcess.Start("dotnet", [program, .. OtpService.CommonSettings(stores), .. settings]);
         await Eventually.IsTrueAsync(() => Task.FromResult(Started().IsMatch(process.Output) || process.HasExited), "the service has started", 60);
         if (process.HasExited)
         {
@@ -61,6 +64,9 @@ internal sealed partial class ServiceProcess : IAsyncDisposable
 
     [GeneratedRegex("Application started")]
     private static partial Regex Started();
+
+    [GeneratedRegex(@"Now listening on: https://(\S+)")]
+    private static partial Regex ListeningTls();
 
     [GeneratedRegex(@"Now listening on: (http://\S+)")]
     private static partial Regex Listening();

@@ -97,6 +97,33 @@ public class StartUpTests
         await using var forced = await StartAsync([.. Settings(stores), "--environment=Production", "--OtpAuth:AllowEmbeddedInProduction=true"]);
     }
 
+    [TestCase("--Kestrel:Endpoints:Grpc:Url=http://0.0.0.0:0", "is plaintext and not on loopback")]
+    [TestCase("--Kestrel:Endpoints:Grpc:Url=http://[::]:0", "is plaintext and not on loopback")]
+    [TestCase("--Kestrel:Endpoints:Grpc:Url=http://*:0", "is plaintext and not on loopback")]
+    [TestCase("--Kestrel:Endpoints:Grpc:Url=http://unix:/tmp/otp.sock", "is plaintext and not on loopback")]
+    [TestCase("--Kestrel:Endpoints:Other:Url=http://otp.bank.example:0", "Endpoint Other is plaintext and not on loopback")]
+    [TestCase("--Kestrel:Endpoints:Grpc:Url=https://127.0.0.1:0", "OtpAuth__Tls__CertificateFile")]
+    [TestCase("--Kestrel:Endpoints:Management:Url=https://127.0.0.1:0", "OtpAuth__Tls__CertificateFile")]
+    [TestCase("--OtpAuth:Tls:CertificateFile=server.pem", "OtpAuth__Tls needs all of")]
+    [TestCase("--OtpAuth:CallersFile=callers.json", "it needs OtpAuth__Tls__CertificateFile")]
+    public async Task Start_WithAnEndpointOrTlsThatIsNotSafe_IsRefused(string setting, string sentence)
+    {
+        using var stores = await StoresUnderTest.CreateAsync(StoreKind.Postgres);
+        await ExpectRefusedAsync(sentence, [.. Settings(stores), setting]);
+    }
+
+    [Test]
+    public async Task Start_OnPostgresInProduction_TakesMutualTlsOnly()
+    {
+        using var stores = await StoresUnderTest.CreateAsync(StoreKind.Postgres);
+        using var callers = new CallersUnderTest(CallerRow.Frontend("frontend", "demo"));
+        string[] production = [.. Settings(stores), .. callers.Settings, "--environment=Production"];
+        await ExpectRefusedAsync("which is not for production", production);
+        string[] tlsOnly = [.. production, "--Kestrel:Endpoints:Grpc:Url=https://127.0.0.1:0"];
+        await ExpectRefusedAsync("The local caller is whoever connects over loopback", tlsOnly);
+        await using var started = await StartAsync([.. tlsOnly, "--OtpAuth:LocalCaller:Enabled=false"]);
+    }
+
     [TestCase("--OtpAuth:MaxClockOffset=00:00:00", "OtpAuth__MaxClockOffset")]
     [TestCase("--OtpAuth:LocalCaller:Institutions:0=Demo Bank", "an institution id is 1 to 32")]
     [TestCase("--ConnectionStrings:Postgres_FILE=/nowhere/at/all", "which does not exist")]
