@@ -39,9 +39,9 @@ internal static class ProposalStatement
         noted AS (
             SELECT i.* FROM input AS i
             WHERE i.time_step IS NULL
-              AND (i.credential_ref IS NULL OR EXISTS (SELECT FROM credentials AS c
+              AND EXISTS (SELECT FROM credentials AS c
                   WHERE c.id = i.credential_ref AND c.epoch = i.epoch AND c.status = i.status
-                    AND (c.valid_from IS NULL OR c.valid_from <= $18) AND (c.valid_until IS NULL OR c.valid_until > $18)))
+                    AND (c.valid_from IS NULL OR c.valid_from <= $18) AND (c.valid_until IS NULL OR c.valid_until > $18))
               AND NOT EXISTS (SELECT FROM answers AS a WHERE a.key = i.key)
         ),
         confirmed AS (SELECT * FROM claimed UNION ALL SELECT * FROM noted),
