@@ -26,6 +26,12 @@ internal sealed class Refusal
     /// <summary>RetryInfo's delay; null where it has none.</summary>
     public TimeSpan? RetryDelay => details.GetDetail<RetryInfo>()?.RetryDelay?.ToTimeSpan();
 
+    /// <summary>
+    /// Whether the server hung up on the handshake. TLS 1.3 ends it for the client before the server has looked at the client's certificate:
+    /// the client finds out while it sends or while it waits, and gRPC calls the one Internal and the other Unavailable.
+    /// </summary>
+    public bool IsOfHandshake => Info is null && (Code is StatusCode.Unavailable or StatusCode.Internal);
+
     /// <summary>Every word of it that reaches the caller.</summary>
     public string Text => $"{error.Status.Detail}\n{details}\n{string.Join('\n', error.Trailers.Select(t => t.IsBinary ? Decode(t) : $"{t.Key}: {t.Value}"))}";
 
