@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Grpc.AspNetCore.Server.Model;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -8,6 +9,7 @@ using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
 using OtpAuthService.Hosting;
 using OtpAuthService.Institutions;
+using OtpAuthService.Keys;
 using OtpAuthService.Services;
 using OtpAuthService.Storage;
 using OtpAuthService.Submissions;
@@ -102,8 +104,13 @@ internal static class Server
             .ValidateOnStart();
 
     private static void AddCredentials(IServiceCollection services) => services
-        .AddSingleton(provider => Kek.Read(provider.GetRequiredService<IOptions<OtpAuthOptions>>().Value.KekFile!))
+        .AddSingleton<IKekProvider>(provider => new FileKek(provider.GetRequiredService<IOptions<OtpAuthOptions>>().Value.KekFile!))
+        .AddSingleton<DataKeys>()
+        .AddSingleton(RandomNumberGenerator.Create())
         .AddSingleton<KeyWrapping>()
+        .AddSingleton<KeyRotation>()
+        .AddSingleton<Rewrapping>()
+        .AddHostedService(provider => provider.GetRequiredService<Rewrapping>())
         .AddSingleton<CredentialKeyCache>()
         .AddSingleton<CredentialIssuer>()
         .AddSingleton<CredentialImport>();

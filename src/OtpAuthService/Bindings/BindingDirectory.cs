@@ -1,6 +1,7 @@
 using Microsoft.EntityFrameworkCore;
 using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
+using OtpAuthService.Keys;
 using OtpAuthService.Storage;
 
 namespace OtpAuthService.Bindings;
@@ -9,7 +10,8 @@ namespace OtpAuthService.Bindings;
 internal sealed class BindingDirectory(
     OtpStore store, InstitutionDirectory institutions, NewestBindings newestBindings, CredentialKeyCache keys, KeyWrapping wrapping)
 {
-    /// <summary>The contractor's newest binding with its credential, and the institution's policy.</summary>
+    /// <summary>The contractor's newest binding with its credential, and the institution's policy. The caller lets go of the credential's key.</summary>
+    /// <exception cref="KekUnavailableException">The key cannot be opened.</exception>
     public async ValueTask<CurrentBinding> FindAsync(ContractorRef contractor, Reading reading, CancellationToken cancellation)
     {
         var institution = await institutions.FindAsync(contractor.Institution, cancellation);
@@ -25,7 +27,7 @@ internal sealed class BindingDirectory(
             return new CurrentBinding(institution, newest?.Reading, null, FailuresCounted: false);
         }
 
-        var credential = wrapping.Open(newest.Value.Credential);
+        var credential = await wrapping.OpenAsync(newest.Value.Credential, cancellation);
         if (newest.Value.FailuresCounted)
         {
             // Not for long, or the contractor is under attack: until then each act takes its turn anyway.
@@ -54,12 +56,13 @@ internal sealed class BindingDirectory(
             (db, stop) => db.Credentials.AsNoTracking().SingleOrDefaultAsync(c => c.CredentialId == credential, stop),
             cancellation);
 
-    /// <summary>The same with its key, and the institution's policy.</summary>
+    /// <summary>The same with its key, which the caller lets go of, and the institution's policy.</summary>
+    /// <inheritdoc cref="FindAsync" path="/exception"/>
     public async Task<(Institution Institution, KeyedCredential? Credential)> FindKeyedAsync(
         InstitutionId institution, CredentialId credential, CancellationToken cancellation)
     {
         var policy = await institutions.FindAsync(institution, cancellation);
-        return (policy, await FindCredentialAsync(credential, cancellation) is { } found ? wrapping.Open(WrappedCredential.Of(found)) : null);
+        return (policy, await FindCredentialAsync(credential, cancellation) is { } found ? await wrapping.OpenAsync(WrappedCredential.Of(found), cancellation) : null);
     }
 
     /// <summary>All bindings of a contractor, the newest first, and the guess budget as in <see cref="FindStateAsync"/>.</summary>

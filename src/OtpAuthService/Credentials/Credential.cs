@@ -1,4 +1,5 @@
 using OtpAuthService.Institutions;
+using OtpAuthService.Keys;
 using OtpAuthService.Verification;
 
 namespace OtpAuthService.Credentials;
@@ -10,10 +11,10 @@ internal sealed class Credential
 
     public required CredentialId CredentialId { get; init; }
 
-    /// <summary>The key as <see cref="KeyWrapping"/> stores it; never in the clear.</summary>
+    /// <summary>The key as <see cref="CredentialCipher"/> stores it; never in the clear.</summary>
     public required byte[] WrappedKey { get; set; }
 
-    /// <summary>Part of what the wrapping authenticates; grows when the key is wrapped anew.</summary>
+    /// <summary>The data key that opens it; grows when the key is wrapped anew.</summary>
     public required int KeyVersion { get; set; }
 
     public required Algorithm Algorithm { get; init; }

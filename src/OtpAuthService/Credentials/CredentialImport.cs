@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Microsoft.EntityFrameworkCore;
+using OtpAuthService.Keys;
 using OtpAuthService.Submissions;
 
 namespace OtpAuthService.Credentials;
@@ -19,7 +20,12 @@ internal sealed class CredentialImport(DecisionLedger ledger, KeyWrapping wrappi
         try
         {
             // Wrapped before anything is decided: the transaction may outlive this call, and must never see a key that was zeroed.
-            var wrapped = file.Select(entry => Wrap(entry, SupplierOf(entry, supplier))).ToList();
+            var wrapped = new List<WrappedEntry>(file.Count);
+            foreach (var entry in file)
+            {
+                wrapped.Add(await WrapAsync(entry, SupplierOf(entry, supplier), cancellation));
+            }
+
             return await ledger.DecideApartAsync(
                 new PendingDecision(
                     submission,
@@ -67,20 +73,20 @@ internal sealed class CredentialImport(DecisionLedger ledger, KeyWrapping wrappi
     /// <summary>Up to 64 printable characters.</summary>
     public static bool IsSupplierName(string name) => name.Length <= 64 && !name.Any(char.IsControl);
 
-    private WrappedEntry Wrap(PskcCredential entry, string supplier)
+    private async ValueTask<WrappedEntry> WrapAsync(PskcCredential entry, string supplier, CancellationToken cancellation)
     {
         var id = ReadId(entry);
-        return new WrappedEntry(id, wrapping.Wrap(entry.Key, id, KeyWrapping.FirstVersion, entry.Algorithm), entry with { Key = [] }, supplier);
+        return new WrappedEntry(id, await wrapping.WrapAsync(entry.Key, id, entry.Algorithm, cancellation), entry with { Key = [] }, supplier);
     }
 
     /// <summary>What is left of an entry once its key is wrapped.</summary>
-    private sealed record WrappedEntry(CredentialId Id, byte[] WrappedKey, PskcCredential Parameters, string Supplier)
+    private sealed record WrappedEntry(CredentialId Id, WrappedKey Key, PskcCredential Parameters, string Supplier)
     {
         public Credential ToCredential(DateTimeOffset now) => new()
         {
             CredentialId = Id,
-            WrappedKey = WrappedKey,
-            KeyVersion = KeyWrapping.FirstVersion,
+            WrappedKey = Key.Bytes,
+            KeyVersion = Key.Version,
             Algorithm = Parameters.Algorithm,
             Digits = Parameters.Digits,
             PeriodSeconds = Parameters.PeriodSeconds,

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Microsoft.EntityFrameworkCore;
 using OtpAuthService.Institutions;
+using OtpAuthService.Keys;
 using OtpAuthService.Storage;
 using OtpAuthService.Submissions;
 using OtpNet;
@@ -22,7 +23,7 @@ internal sealed class CredentialIssuer(DecisionLedger ledger, OtpStore store, In
             submission,
             async turn =>
             {
-                var credential = Make(algorithm, digits, periodSeconds, turn.Now);
+                var credential = await MakeAsync(algorithm, digits, periodSeconds, turn.Now, turn.Stop);
                 turn.Db.Credentials.Add(credential);
                 // Saved here for its row number; an id that exists already is a lost race, and the transaction runs again with another.
                 await turn.Db.SaveChangesAsync(turn.Stop);
@@ -33,19 +34,21 @@ internal sealed class CredentialIssuer(DecisionLedger ledger, OtpStore store, In
         var issued = await store.ReadAsync(
             (db, stop) => db.Credentials.AsNoTracking().SingleAsync(c => c.Id == answer.Verdict.CredentialRef, stop), cancellation);
         var institution = await institutions.FindAsync(submission.Institution, cancellation);
-        return new IssuedCredential(issued.CredentialId, Uri(issued, institution), answer.Repeated);
+        using var key = await wrapping.UnwrapAsync(issued, cancellation);
+        return new IssuedCredential(issued.CredentialId, Uri(issued, key, institution), answer.Repeated);
     }
 
-    private Credential Make(Algorithm algorithm, int digits, int periodSeconds, DateTimeOffset now)
+    private async Task<Credential> MakeAsync(Algorithm algorithm, int digits, int periodSeconds, DateTimeOffset now, CancellationToken stop)
     {
         var id = CredentialId.Random();
-        using var key = new CredentialKey(KeySizeInBytes);
-        RandomNumberGenerator.Fill(key.Buffer);
+        using var key = new PinnedKey(KeySizeInBytes);
+        RandomNumberGenerator.Fill(key.Bytes);
+        var wrapped = await wrapping.WrapAsync(key.Memory, id, algorithm, stop);
         return new Credential
         {
             CredentialId = id,
-            WrappedKey = wrapping.Wrap(key.Buffer, id, KeyWrapping.FirstVersion, algorithm),
-            KeyVersion = KeyWrapping.FirstVersion,
+            WrappedKey = wrapped.Bytes,
+            KeyVersion = wrapped.Version,
             Algorithm = algorithm,
             Digits = digits,
             PeriodSeconds = periodSeconds,
@@ -54,9 +57,8 @@ internal sealed class CredentialIssuer(DecisionLedger ledger, OtpStore store, In
         };
     }
 
-    private string Uri(Credential credential, Institution institution)
+    private static string Uri(Credential credential, PinnedKey key, Institution institution)
     {
-        using var key = wrapping.Unwrap(credential);
         var hash = credential.Algorithm switch
         {
             Algorithm.Sha1 => OtpHashMode.Sha1,
@@ -66,7 +68,7 @@ internal sealed class CredentialIssuer(DecisionLedger ledger, OtpStore store, In
         };
         return new OtpUri(
             OtpType.Totp,
-            Base32Encoding.ToString(key.Buffer.ToArray()),
+            Base32Encoding.ToString(key.Bytes.ToArray()),
             credential.CredentialId.Value,
             institution.DisplayName,
             hash,

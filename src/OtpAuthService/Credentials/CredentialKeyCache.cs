@@ -22,14 +22,29 @@ internal sealed class CredentialKeyCache(IOptions<OtpAuthOptions> options)
 
     public int Count => keys.Count;
 
-    public bool TryGet(ContractorRef contractor, [NotNullWhen(true)] out BoundKey? key) => keys.TryGet(contractor, out key);
+    /// <summary>The caller lets go of the key.</summary>
+    public bool TryGet(ContractorRef contractor, [NotNullWhen(true)] out BoundKey? key) =>
+        keys.TryGet(contractor, out key) && key.Credential.Key.TryHold();
 
-    public void Keep(ContractorRef contractor, BoundKey key) => keys.AddOrUpdate(contractor, key);
+    /// <summary>Keeps a hold of its own, and lets go where it forgets.</summary>
+    public void Keep(ContractorRef contractor, BoundKey key)
+    {
+        if (key.Credential.Key.TryHold())
+        {
+            keys.AddOrUpdate(contractor, key);
+        }
+    }
 
     public void Forget(ContractorRef contractor) => keys.TryRemove(contractor);
+
+    public void ForgetAll() => keys.Clear();
 }
 
 /// <summary>What an active binding had as its credential when it was read.</summary>
 /// <param name="Binding">The binding's row.</param>
 /// <param name="Credential">The credential with its key.</param>
-internal sealed record BoundKey(long Binding, KeyedCredential Credential);
+internal sealed record BoundKey(long Binding, KeyedCredential Credential) : IDisposable
+{
+    /// <summary>The cache lets go of the key.</summary>
+    public void Dispose() => Credential.Key.Dispose();
+}

@@ -3,6 +3,7 @@ using Microsoft.EntityFrameworkCore;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
+using OtpAuthService.Keys;
 using OtpAuthService.Storage;
 using OtpAuthService.Submissions;
 using QRCoder;
@@ -31,7 +32,7 @@ internal sealed class Embedded(CredentialIssuer issuer, OtpStore store, TextWrit
         Directory.CreateDirectory(options.DataFolder);
         if (!File.Exists(options.KekFile) && !File.Exists(options.DatabaseFile))
         {
-            Kek.Create(options.KekFile!);
+            FileKek.Create(options.KekFile!);
         }
     }
 

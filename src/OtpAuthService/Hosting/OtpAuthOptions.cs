@@ -10,7 +10,7 @@ internal sealed class OtpAuthOptions : IValidatableObject
 {
     public const string Section = "OtpAuth";
 
-    /// <summary>File with the key-encryption key: 32 bytes in Base64. The embedded default makes its own.</summary>
+    /// <summary>File with the key-encryption keys: 32 bytes in Base64 on a line each, the newest last. The embedded default makes its own.</summary>
     public string? KekFile { get; set; }
 
     /// <summary>Folder of the embedded default, relative to the working directory.</summary>
@@ -38,6 +38,13 @@ internal sealed class OtpAuthOptions : IValidatableObject
     /// <summary>How long a key is kept in memory at most; 1 minute to 1 day, default 1 hour.</summary>
     [Range(typeof(TimeSpan), "00:01:00", "1.00:00:00", ErrorMessage = "OtpAuth__KeyCacheAge must be from 00:01:00 to 1.00:00:00.")]
     public TimeSpan KeyCacheAge { get; set; } = TimeSpan.FromHours(1);
+
+    /// <summary>
+    /// How long a data key may be used without the KEK provider; 1 minute to 7 days, default 1 hour. It is opened anew at half of that. Whoever
+    /// takes the KEK away stops the service within this time; the provider's outages do not show before half of it.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:01:00", "7.00:00:00", ErrorMessage = "OtpAuth__DataKeyAge must be from 00:01:00 to 7.00:00:00.")]
+    public TimeSpan DataKeyAge { get; set; } = TimeSpan.FromHours(1);
 
     /// <summary>For tests whose clock is their own. Not a setting: the binder sets public properties only.</summary>
     internal bool TrustAnyClock { get; set; }

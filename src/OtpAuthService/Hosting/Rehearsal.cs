@@ -6,6 +6,7 @@ using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
+using OtpAuthService.Keys;
 using OtpAuthService.Storage;
 using OtpAuthService.Submissions;
 using OtpAuthService.Verification;
@@ -19,12 +20,12 @@ namespace OtpAuthService.Hosting;
 internal static class Rehearsal
 {
     /// <exception cref="StartRefusedException">A decision did not come out as it must.</exception>
-    public static async Task RunAsync(OtpDbContext db, DateTimeOffset now, CancellationToken cancellation)
+    public static async Task RunAsync(OtpDbContext db, int keyVersion, DateTimeOffset now, CancellationToken cancellation)
     {
         await using var transaction = await db.Database.BeginTransactionAsync(cancellation);
         var contractor = new ContractorRef(InstitutionId.Parse("--rehearsal--"), ContractorId.Parse("--rehearsal--"));
-        var binding = await BindAsync(db, contractor, now, cancellation);
-        var credential = new KeyedCredential(binding.CredentialRef, Epoch: 0, new CredentialKey(1), Algorithm.Sha1, 6, 30, DriftSteps: 0, CredentialStatus.Active);
+        var binding = await BindAsync(db, contractor, keyVersion, now, cancellation);
+        var credential = new KeyedCredential(binding.CredentialRef, Epoch: 0, new PinnedKey(1), Algorithm.Sha1, 6, 30, DriftSteps: 0, CredentialStatus.Active);
 
         if (db.Database.GetDbConnection() is NpgsqlConnection postgres)
         {
@@ -42,13 +43,13 @@ internal static class Rehearsal
 
     private const string Id = "rehearsal";
 
-    private static async Task<Binding> BindAsync(OtpDbContext db, ContractorRef contractor, DateTimeOffset now, CancellationToken cancellation)
+    private static async Task<Binding> BindAsync(OtpDbContext db, ContractorRef contractor, int keyVersion, DateTimeOffset now, CancellationToken cancellation)
     {
         var credential = new Credential
         {
             CredentialId = CredentialId.Random(),
             WrappedKey = [],
-            KeyVersion = KeyWrapping.FirstVersion,
+            KeyVersion = keyVersion,
             Algorithm = Algorithm.Sha1,
             Digits = 6,
             PeriodSeconds = 30,

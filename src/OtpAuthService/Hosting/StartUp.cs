@@ -1,15 +1,15 @@
 using System.Security.Cryptography;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
-using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
+using OtpAuthService.Keys;
 using OtpAuthService.Storage;
 using OtpAuthService.Telemetry;
 
 namespace OtpAuthService.Hosting;
 
 /// <summary>What must hold before the first call is taken; anything else refuses the start.</summary>
-internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, KeyWrapping wrapping, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<StartUp> log)
+internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, DataKeys dataKeys, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<StartUp> log)
 {
     /// <exception cref="StartRefusedException">The schema does not fit, the KEK does not open the stored keys, or the database is gone.</exception>
     public async Task PrepareAsync(bool embedded, CancellationToken cancellation)
@@ -18,10 +18,10 @@ internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, KeyWrapping
         {
             await using var db = stores.CreateContext();
             await FitSchemaAsync(db, options.Value.MigrateOnStart ?? embedded, cancellation);
-            await TryKekAsync(db, cancellation);
+            await OpenDataKeysAsync(db, cancellation);
             await RequireDurableCommitsAsync(cancellation);
             await SetUpInstitutionsAsync(db, cancellation);
-            await Rehearsal.RunAsync(db, time.GetUtcNow(), cancellation);
+            await Rehearsal.RunAsync(db, dataKeys.Newest, time.GetUtcNow(), cancellation);
         }
         catch (Exception failure) when (StoreErrors.IsOutage(failure))
         {
@@ -67,21 +67,21 @@ internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, KeyWrapping
         }
     }
 
-    private async Task TryKekAsync(OtpDbContext db, CancellationToken cancellation)
+    /// <summary>The data keys are the test of the KEK: they open under no other.</summary>
+    private async Task OpenDataKeysAsync(OtpDbContext db, CancellationToken cancellation)
     {
-        if (await db.Credentials.AsNoTracking().OrderBy(c => c.Id).FirstOrDefaultAsync(cancellation) is not { } stored)
-        {
-            return;
-        }
-
         try
         {
-            wrapping.Unwrap(stored).Dispose();
+            await dataKeys.OpenAsync(db, cancellation);
         }
-        catch (CryptographicException)
+        catch (CryptographicException wrong)
         {
             throw new StartRefusedException(
-                "The KEK does not open the stored keys. Point OtpAuth__KekFile to the KEK that this database was used with; do not make a new one.");
+                $"The KEK does not open the stored keys: {wrong.Message} Set the KEK that this database was used with; do not make a new one.");
+        }
+        catch (Exception unavailable) when (unavailable is KekUnavailableException or KekNotReadyException)
+        {
+            throw new StartRefusedException($"The KEK provider cannot be used: {unavailable.Message}");
         }
     }
 

@@ -4,6 +4,7 @@ using Grpc.Core;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
+using OtpAuthService.Keys;
 using OtpAuthService.Storage;
 using OtpAuthService.Submissions;
 using OtpAuthService.Verification;
@@ -55,6 +56,10 @@ internal static class GrpcErrors
             "STORE_UNAVAILABLE",
             $"{unavailable.Message}; send the same request_id again, which finds out or decides",
             Any.Pack(new RetryInfo { RetryDelay = StoreUnavailableException.RetryAfter.ToDuration() })),
+        KekUnavailableException keys => Error(
+            Code.Unavailable, "KEYS_UNAVAILABLE", keys.Message, Any.Pack(new RetryInfo { RetryDelay = StoreUnavailableException.RetryAfter.ToDuration() })),
+        KekNotReadyException notReady => Error(Code.FailedPrecondition, "KEK_NOT_READY", notReady.Message),
+        RotationRivalException rival => Error(Code.Aborted, "ROTATION_RIVAL", rival.Message),
         QueueFullException full => Error(
             Code.ResourceExhausted,
             "QUEUE_FULL",

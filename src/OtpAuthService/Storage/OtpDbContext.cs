@@ -5,6 +5,7 @@ using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
+using OtpAuthService.Keys;
 using OtpAuthService.Submissions;
 using OtpAuthService.Verification;
 
@@ -28,6 +29,8 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
     public DbSet<LossReport> LossReports => Set<LossReport>();
 
     public DbSet<PolicyVersion> PolicyVersions => Set<PolicyVersion>();
+
+    public DbSet<DataKey> DataKeys => Set<DataKey>();
 
     public DbSet<FailureMinute> FailureMinutes => Set<FailureMinute>();
 
@@ -110,6 +113,15 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
             record.Property(r => r.RequestId).HasMaxLength(64);
             record.Property(r => r.Rpc).HasMaxLength(32);
             record.Property(r => r.Reason).HasMaxLength(200);
+        });
+
+        model.Entity<DataKey>(key =>
+        {
+            // That credentials refer to it stands in the migration, for PostgreSQL only: SQLite has one replica, which knows what it wraps under.
+            key.HasKey(k => k.Version);
+            key.Property(k => k.Version).ValueGeneratedNever();
+            key.Property(k => k.KekVersion).HasMaxLength(128);
+            key.Ignore(k => k.AssociatedData);
         });
 
         model.Entity<FailureMinute>(minute =>

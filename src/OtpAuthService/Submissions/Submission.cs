@@ -6,6 +6,7 @@ using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
+using OtpAuthService.Keys;
 
 namespace OtpAuthService.Submissions;
 
@@ -51,20 +52,14 @@ internal sealed record Submission(
 
 /// <summary>
 /// Makes fingerprints. They are keyed, because a request holds an OTP and the digest of six digits without a key can be undone by
-/// trying them all (promise P7). The key comes from the KEK, so that every replica makes the same fingerprint.
+/// trying them all (promise P7). The key comes from the service key, so that every replica makes the same fingerprint.
 /// </summary>
-internal sealed class Fingerprints : IDisposable
+internal sealed class Fingerprints(DataKeys dataKeys) : IDisposable
 {
-    private readonly byte[] key;
+    private readonly Lazy<byte[]> key = new(() => dataKeys.Derive("otpauth.v1 request fingerprint"));
 
     // Kept, because to key a new one costs more than to use it; one per thread, because it does one thing at a time.
-    private readonly ThreadLocal<IncrementalHash> keyed;
-
-    public Fingerprints(Kek kek)
-    {
-        key = kek.Derive("otpauth.v1 request fingerprint");
-        keyed = new ThreadLocal<IncrementalHash>(() => IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, key));
-    }
+    private readonly ThreadLocal<IncrementalHash?> keyed = new();
 
     public byte[] Of(string rpc, IMessage request)
     {
@@ -77,7 +72,7 @@ internal sealed class Fingerprints : IDisposable
             var named = Encoding.UTF8.GetBytes(rpc, content);
             content[named] = 0;
             request.WriteTo(content[(named + 1)..]);
-            var hmac = keyed.Value!;
+            var hmac = keyed.Value ??= IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, key.Value);
             hmac.AppendData(content);
             return hmac.GetHashAndReset();
         }
@@ -93,7 +88,7 @@ internal sealed class Fingerprints : IDisposable
     /// <summary>For a request that arrives in pieces.</summary>
     public IncrementalHash Begin(string rpc)
     {
-        var hmac = IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, key);
+        var hmac = IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, key.Value);
         hmac.AppendData(Encoding.UTF8.GetBytes(rpc));
         hmac.AppendData([0]);
         return hmac;

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using Grpc.Core;
 using OtpAuthService.Hosting;
+using OtpAuthService.Keys;
 using OtpAuthService.Storage;
 using OtpAuthService.Submissions;
 using OtpAuthService.Verification;
@@ -17,7 +18,7 @@ internal sealed class Instruments
     private readonly Counter<long> securityEvents;
     private readonly Histogram<double> callDuration;
 
-    public Instruments(IMeterFactory meters, StoreAvailability store, IReplayCache replays, FileWatch files)
+    public Instruments(IMeterFactory meters, StoreAvailability store, IReplayCache replays, FileWatch files, DataKeys keys, Rewrapping rewrapping)
     {
         var meter = meters.Create(MeterName);
         decisions = meter.CreateCounter<long>("otp.decisions", "{decision}", "Answers given, by RPC, outcome, channel, purpose, institution and whether repeated.");
@@ -35,6 +36,9 @@ internal sealed class Instruments
         meter.CreateObservableGauge("otp.store.available", () => store.Problem is null ? 1 : 0, "{state}", "1 while the database can decide.");
         meter.CreateObservableGauge(
             "otp.replay_cache.degraded", () => replays.IsDegraded ? 1 : 0, "{state}", "1 while Redis is left out and the database decides alone.");
+        meter.CreateObservableGauge("otp.keys.kek_reachable", () => keys.IsKekReachable ? 1 : 0, "{state}", "1 while the KEK provider opens data keys.");
+        meter.CreateObservableGauge(
+            "otp.keys.to_rewrap", () => rewrapping.Remaining, "{credential}", "Credentials under an older data key, as this replica counted them last.");
     }
 
     public void Decided(Submission submission, Answer answer) => decisions.Add(1, new TagList

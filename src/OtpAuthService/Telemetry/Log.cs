@@ -50,4 +50,16 @@ internal static partial class Log
 
     [LoggerMessage(16, LogLevel.Warning, "Counts of wrong OTPs were not shared with other replicas: {Reason}")]
     public static partial void TalliesNotShared(this ILogger log, string reason);
+
+    [LoggerMessage(17, LogLevel.Error, "Data key {Version} (KEK {Kek}) cannot be opened; what is open already is used until it is too old: {Problem}")]
+    public static partial void KekUnavailable(this ILogger log, int version, string kek, string problem);
+
+    [LoggerMessage(18, LogLevel.Information, "The KEK provider opens data keys again")]
+    public static partial void KekWell(this ILogger log);
+
+    [LoggerMessage(19, LogLevel.Warning, "Credentials were not brought under the newest data key for now: {Reason}")]
+    public static partial void RewrappingPostponed(this ILogger log, string reason);
+
+    [LoggerMessage(20, LogLevel.Information, "Data keys that wrap nothing any more were removed: {Count}")]
+    public static partial void DataKeysRemoved(this ILogger log, int count);
 }

@@ -9,18 +9,19 @@ namespace OtpAuthService.Verification;
 internal sealed class OtpChecker(TimeProvider time)
 {
     /// <summary>Matches the OTP over the whole acceptance window. Nothing is decided by that.</summary>
-    /// <param name="credential">What the OTP is held against.</param>
+    /// <param name="credential">What the OTP is held against; its key is let go of.</param>
     /// <param name="institution">Whose acceptance window it is.</param>
     /// <param name="otp">The submitted digits.</param>
     public CheckedOtp Check(KeyedCredential credential, Institution institution, Otp otp)
     {
+        using var key = credential.Key;
         var window = AcceptanceWindow.Of(credential, institution, time.GetUtcNow());
         if (otp.Length != credential.Digits)
         {
             return new CheckedOtp(credential, FitsCredential: false, window, Step: null);
         }
 
-        var step = TotpMatcher.Match(credential.Key.Buffer, credential.Algorithm, otp, window.First, window.Last);
+        var step = TotpMatcher.Match(key.Bytes, credential.Algorithm, otp, window.First, window.Last);
         return new CheckedOtp(credential, FitsCredential: true, window, step);
     }
 

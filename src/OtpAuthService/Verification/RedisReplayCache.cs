@@ -1,5 +1,8 @@
+using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using OtpAuthService.Credentials;
+using OtpAuthService.Keys;
 using OtpAuthService.Telemetry;
 using Polly;
 using Polly.CircuitBreaker;
@@ -8,9 +11,10 @@ using StackExchange.Redis;
 namespace OtpAuthService.Verification;
 
 /// <summary>
-/// The replay cache shared by all replicas: for each time step the set of the credentials (their rows) that have used it. Key
-/// <c>otp:{deployment:period:step}:used</c>. It holds no credential id (promise P7), and the first part comes from the KEK, so that two services on
-/// one Redis do not take each other's rows for theirs. The braces are the hash tag that keeps whatever is added for a step in one slot of a
+/// The replay cache shared by all replicas: for each time step the set of the credentials that have used it. Key
+/// <c>otp:{deployment:period:step}:used</c>; a member is 16 bytes of an HMAC over the credential's row. Whoever reads it learns of no credential or
+/// contractor (promise P7), and whoever writes to it cannot choose whom to refuse. Both parts come from the service key, so that two services on one
+/// Redis do not take each other's for theirs. The braces are the hash tag that keeps whatever is added for a step in one slot of a
 /// Cluster; every command here names one key. A foreign hand may leave there what it likes: a member is a refusal, anything else is nothing.
 /// </summary>
 internal sealed class RedisReplayCache : IReplayCache
@@ -31,14 +35,16 @@ internal sealed class RedisReplayCache : IReplayCache
         """;
 
     private readonly IConnectionMultiplexer redis;
-    private readonly string deployment;
+    private readonly Lazy<string> deployment;
+    private readonly Lazy<byte[]> memberKey;
     private readonly ResiliencePipeline pipeline;
     private readonly CircuitBreakerStateProvider breaker = new();
 
-    public RedisReplayCache(IConnectionMultiplexer redis, Kek kek, ILogger<RedisReplayCache> log)
+    public RedisReplayCache(IConnectionMultiplexer redis, DataKeys dataKeys, ILogger<RedisReplayCache> log)
     {
         this.redis = redis;
-        deployment = Convert.ToHexStringLower(kek.Derive("otpauth.v1 replay cache key").AsSpan(0, 8));
+        deployment = new Lazy<string>(() => Convert.ToHexStringLower(dataKeys.Derive("otpauth.v1 replay cache key").AsSpan(0, 8)));
+        memberKey = new Lazy<byte[]>(() => dataKeys.Derive("otpauth.v1 replay cache member"));
         pipeline = new ResiliencePipelineBuilder()
             .AddCircuitBreaker(new CircuitBreakerStrategyOptions
             {
@@ -102,7 +108,7 @@ internal sealed class RedisReplayCache : IReplayCache
             foreach (var step in claimed.GroupBy(otp => (otp.Credential.PeriodSeconds, otp.Step!.Value)))
             {
                 var lifetime = (long)step.Max(otp => otp.Lifetime).TotalMilliseconds;
-                RedisValue[] arguments = [lifetime, .. step.Select(otp => (RedisValue)otp.Credential.Id)];
+                RedisValue[] arguments = [lifetime, .. step.Select(otp => MemberOf(otp.Credential))];
                 _ = redis.GetDatabase().ScriptEvaluateAsync(AddScript, [KeyOf(step.Key)], arguments, CommandFlags.FireAndForget);
             }
         }
@@ -131,9 +137,21 @@ internal sealed class RedisReplayCache : IReplayCache
     }
 
     private Task<bool[]> AskAsync(KeyValuePair<(int Period, TimeStep Step), List<CheckedOtp>> step) =>
-        redis.GetDatabase().SetContainsAsync(KeyOf(step.Key), [.. step.Value.Select(otp => (RedisValue)otp.Credential.Id)]);
+        redis.GetDatabase().SetContainsAsync(KeyOf(step.Key), [.. step.Value.Select(otp => MemberOf(otp.Credential))]);
 
-    private RedisKey KeyOf((int Period, TimeStep Step) step) => $"otp:{{{deployment}:{step.Period}:{step.Step.Value}}}:used";
+    private RedisKey KeyOf((int Period, TimeStep Step) step) => $"otp:{{{deployment.Value}:{step.Period}:{step.Step.Value}}}:used";
+
+    private RedisValue MemberOf(KeyedCredential credential)
+    {
+        if (credential.ReplayMember is not { } member)
+        {
+            Span<byte> row = stackalloc byte[sizeof(long)];
+            BinaryPrimitives.WriteInt64BigEndian(row, credential.Id);
+            credential.ReplayMember = member = HMACSHA256.HashData(memberKey.Value, row)[..16];
+        }
+
+        return member;
+    }
 
     private static bool IsExpected(Exception error) => error is RedisException or TimeoutException or BrokenCircuitException or ObjectDisposedException;
 }

@@ -1,6 +1,7 @@
 using OtpAuthService.Bench.Lab;
 using OtpAuthService.Bench.Populations;
 using OtpAuthService.Credentials;
+using OtpAuthService.Keys;
 
 namespace OtpAuthService.Bench.Abuse;
 
@@ -21,9 +22,9 @@ internal sealed class AbuseLab : IAsyncDisposable
         Stores = await Stores.StartAsync();
         var database = await Stores.Postgres.CreateDatabaseAsync();
         var kekFile = Path.Combine(folder, "kek");
-        Kek.Create(kekFile);
+        FileKek.Create(kekFile);
         Server = await MeasuredServer.StartProductAsync(await publishing, database, Stores.Redis.ConnectionString, kekFile);
-        await ProductTables.LoadAsync(database, new Population(Contractors), new KeyWrapping(Kek.Read(kekFile)));
+        await ProductTables.LoadAsync(database, new Population(Contractors), await ProductTables.OpenDataKeyAsync(database, kekFile));
     }
 
     public async ValueTask DisposeAsync()

@@ -1,6 +1,7 @@
 using Npgsql;
 using OtpAuthService.Bench.Populations;
 using OtpAuthService.Credentials;
+using OtpAuthService.Keys;
 using OtpAuthService.Tests.Fixtures;
 
 namespace OtpAuthService.Bench.Lab;
@@ -19,18 +20,13 @@ internal sealed record LoadedProduct(MeasuredServer Server, Population Populatio
     {
         var database = await stores.Postgres.CreateDatabaseAsync();
         // Each instance is a service of its own, though all use one Redis: what they keep there is told apart by the KEK.
-        var (kekFile, wrapping) = MakeKek(folder, database);
+        var kekFile = Path.Combine(folder, $"{new NpgsqlConnectionStringBuilder(database).Database}.kek");
+        FileKek.Create(kekFile);
         var server = await MeasuredServer.StartProductAsync(published, database, stores.Redis.ConnectionString, kekFile, authority);
         started(server);
         var population = new Population(credentials);
-        await ProductTables.LoadAsync(database, population, wrapping);
+        using var dataKey = await ProductTables.OpenDataKeyAsync(database, kekFile);
+        await ProductTables.LoadAsync(database, population, dataKey);
         return new LoadedProduct(server, population, database);
-    }
-
-    public static (string File, KeyWrapping Wrapping) MakeKek(string folder, string database)
-    {
-        var file = Path.Combine(folder, $"{new NpgsqlConnectionStringBuilder(database).Database}.kek");
-        Kek.Create(file);
-        return (file, new KeyWrapping(Kek.Read(file)));
     }
 }

@@ -1,3 +1,4 @@
+using OtpAuthService.Keys;
 using OtpAuthService.Bench.Client;
 using OtpAuthService.Bench.Measuring;
 using OtpAuthService.Bench.Populations;
@@ -107,7 +108,7 @@ internal sealed class TestBench(Plan plan, IReadOnlyCollection<string> only, Pro
     {
         var database = await Stores.Postgres.CreateDatabaseAsync();
         var server = await StartRivalAsync(RivalKind.BatchedWrite, database);
-        await ProductTables.LoadAsync(database, new Population(credentials), LoadedProduct.MakeKek(folder, database).Wrapping);
+        await ProductTables.LoadAsync(database, new Population(credentials), new PinnedKey(DataKey.SizeInBytes));
         var calls = new RowCalls(credentials, () => ProductTables.EmptyLogsAsync(database));
         scenarios.Add(new Scenario("batched_write", "batched write", server, WriteMethod, calls, plan.InFlight));
     }

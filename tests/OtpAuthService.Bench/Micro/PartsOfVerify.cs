@@ -3,6 +3,7 @@ using BenchmarkDotNet.Attributes;
 using Google.Protobuf;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
+using OtpAuthService.Keys;
 using OtpAuthService.Services;
 using OtpAuthService.V1;
 using OtpAuthService.Verification;
@@ -21,7 +22,7 @@ public class PartsOfVerify
     private string digits = "";
     private Otp otp;
     private TimeStep current;
-    private KeyWrapping wrapping = null!;
+    private readonly PinnedKey dataKey = new(DataKey.SizeInBytes);
     private Credential credential = null!;
     private byte[] message = [];
     private OtpNet.Totp otpNet = null!;
@@ -34,16 +35,14 @@ public class PartsOfVerify
         _ = Otp.TryParse(digits, out otp);
         current = TimeStep.At(now, PeriodSeconds);
 
-        var file = Path.Combine(Directory.CreateTempSubdirectory("otpauth-bench-").FullName, "kek");
-        Kek.Create(file);
-        wrapping = new KeyWrapping(Kek.Read(file));
-        Directory.Delete(Path.GetDirectoryName(file)!, recursive: true);
+        RandomNumberGenerator.Fill(dataKey.Bytes);
+        using var nonces = RandomNumberGenerator.Create();
         var id = CredentialId.Random();
         credential = new Credential
         {
             CredentialId = id,
-            WrappedKey = wrapping.Wrap(key, id, KeyWrapping.FirstVersion, Algorithm.Sha1),
-            KeyVersion = KeyWrapping.FirstVersion,
+            WrappedKey = CredentialCipher.Wrap(dataKey, version: 1, key, id, Algorithm.Sha1, nonces),
+            KeyVersion = 1,
             Algorithm = Algorithm.Sha1,
             Digits = digits.Length,
             PeriodSeconds = PeriodSeconds,
@@ -72,8 +71,8 @@ public class PartsOfVerify
     [Benchmark]
     public int Unwrap()
     {
-        using var opened = wrapping.Unwrap(credential);
-        return opened.Buffer.Length;
+        using var opened = CredentialCipher.Unwrap(dataKey, credential.KeyVersion, credential.WrappedKey, credential.CredentialId, credential.Algorithm);
+        return opened.Bytes.Length;
     }
 
     /// <summary>From the bytes of the message to domain values.</summary>

@@ -1,7 +1,9 @@
+using System.Security.Cryptography;
 using Npgsql;
 using NpgsqlTypes;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
+using OtpAuthService.Keys;
 using OtpAuthService.Verification;
 using Algorithm = OtpAuthService.V1.Algorithm;
 using Outcome = OtpAuthService.V1.Outcome;
@@ -24,21 +26,44 @@ internal static class ProductTables
         FROM STDIN (FORMAT BINARY)
         """;
 
+    /// <summary>Of the first data key.</summary>
+    private const int KeyVersion = 1;
+
     private const string CopyContractors =
         "COPY contractors (institution_id, contractor_id, consecutive_failures) FROM STDIN (FORMAT BINARY)";
 
     private const string CopyBindings =
         "COPY bindings (id, institution_id, contractor_id, credential_ref, state, registered_at) FROM STDIN (FORMAT BINARY)";
 
+    /// <summary>The data key that a started product wraps under.</summary>
+    public static async Task<PinnedKey> OpenDataKeyAsync(string connectionString, string kekFile)
+    {
+        await using var source = NpgsqlDataSource.Create(connectionString);
+        await using var command = source.CreateCommand($"SELECT kek_version, wrapped_key FROM data_keys WHERE version = {KeyVersion}");
+        await using var row = await command.ExecuteReaderAsync();
+        await row.ReadAsync();
+        using var kek = new FileKek(kekFile);
+        return await kek.OpenAsync(
+            new DataKey
+            {
+                Version = KeyVersion,
+                Use = DataKeyUse.Credentials,
+                KekVersion = row.GetString(0),
+                WrappedKey = row.GetFieldValue<byte[]>(1),
+                CreatedAt = default,
+            },
+            CancellationToken.None);
+    }
+
     /// <summary>
     /// COPY with the product's own wrapping of the keys; without tasks, which would cost more than the rows. Triggers and foreign keys are not looked at: they would take longer than the rest,
     /// and what is written is right by construction.
     /// </summary>
-    public static async Task LoadAsync(string connectionString, Population population, KeyWrapping wrapping)
+    public static async Task LoadAsync(string connectionString, Population population, PinnedKey dataKey)
     {
         await using var source = NpgsqlDataSource.Create(connectionString);
         await Task.WhenAll(
-            Task.Run(() => CopyCredentials(source, population, wrapping)),
+            Task.Run(() => CopyCredentials(source, population, dataKey)),
             Task.Run(() => Copy(source, population, CopyContractors, WriteContractor)),
             Task.Run(() => Copy(source, population, CopyBindings, WriteBinding)));
         await using var finish = source.CreateCommand(
@@ -87,20 +112,20 @@ internal static class ProductTables
         return counts;
     }
 
-    private static void CopyCredentials(NpgsqlDataSource source, Population population, KeyWrapping wrapping)
+    private static void CopyCredentials(NpgsqlDataSource source, Population population, PinnedKey dataKey)
     {
         using var connection = Open(source);
         using var rows = connection.BeginBinaryImport(CopyCredentialRows);
         var now = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
         for (var start = 0; start < population.Count; start += Chunk)
         {
-            foreach (var (index, id, wrapped) in Wrap(population, wrapping, start))
+            foreach (var (index, id, wrapped) in Wrap(population, dataKey, start))
             {
                 rows.StartRow();
                 rows.Write((long)index + 1, NpgsqlDbType.Bigint);
                 rows.Write(id.Value, NpgsqlDbType.Varchar);
                 rows.Write(wrapped, NpgsqlDbType.Bytea);
-                rows.Write(KeyWrapping.FirstVersion, NpgsqlDbType.Integer);
+                rows.Write(KeyVersion, NpgsqlDbType.Integer);
                 rows.Write((short)Algorithm.Sha1, NpgsqlDbType.Smallint);
                 rows.Write(Population.Digits, NpgsqlDbType.Integer);
                 rows.Write(Population.PeriodSeconds, NpgsqlDbType.Integer);
@@ -116,15 +141,16 @@ internal static class ProductTables
         rows.Complete();
     }
 
-    private static (int Index, CredentialId Id, byte[] Wrapped)[] Wrap(Population population, KeyWrapping wrapping, int start)
+    private static (int Index, CredentialId Id, byte[] Wrapped)[] Wrap(Population population, PinnedKey dataKey, int start)
     {
+        using var nonces = RandomNumberGenerator.Create();
         var chunk = new (int, CredentialId, byte[])[Math.Min(Chunk, population.Count - start)];
         Parallel.For(0, chunk.Length, i =>
         {
             var index = start + i;
             // The VIP form, counted through so that none comes twice.
             var id = CredentialId.Parse($"VSST{index:D8}");
-            chunk[i] = (index, id, wrapping.Wrap(population.Key(index), id, KeyWrapping.FirstVersion, Algorithm.Sha1));
+            chunk[i] = (index, id, CredentialCipher.Wrap(dataKey, KeyVersion, population.Key(index), id, Algorithm.Sha1, nonces));
         });
         return chunk;
     }

@@ -3,6 +3,7 @@ using OtpAuthService.Bench.Populations;
 using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
+using OtpAuthService.Keys;
 using OtpAuthService.Institutions;
 using OtpAuthService.Storage;
 using OtpAuthService.Submissions;
@@ -20,7 +21,7 @@ internal sealed class ReadyMadeWrites
 
     private static readonly InstitutionId Institution = InstitutionId.Parse(Population.Institution);
 
-    private static readonly CredentialKey NoKey = new(1);
+    private static readonly PinnedKey NoKey = new(1);
 
     private readonly OtpStore store;
     private readonly TimeProvider time;

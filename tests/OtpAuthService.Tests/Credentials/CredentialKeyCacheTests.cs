@@ -2,6 +2,7 @@ using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
+using OtpAuthService.Keys;
 using OtpAuthService.Institutions;
 using OtpAuthService.Storage;
 using OtpAuthService.Tests.Fixtures;
@@ -200,7 +201,7 @@ public class CredentialKeyCacheTests(StoreKind kind)
     [Test]
     public void Keep_OfMoreContractorsThanEntries_StaysWithinItsBound()
     {
-        var credential = new KeyedCredential(1, 0, new CredentialKey(20), Algorithm.Sha1, 6, 30, 0, OtpAuthService.Credentials.CredentialStatus.Active);
+        var credential = new KeyedCredential(1, 0, new PinnedKey(20), Algorithm.Sha1, 6, 30, 0, OtpAuthService.Credentials.CredentialStatus.Active);
         for (var i = 0; i < 5 * Entries; i++)
         {
             Keys.Keep(Of($"B-{i}"), new BoundKey(i, credential));

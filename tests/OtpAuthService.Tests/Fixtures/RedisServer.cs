@@ -53,19 +53,19 @@ internal sealed class RedisServer : IAsyncDisposable
     }
 
     /// <summary>All sets with their members, to be searched and told from each other.</summary>
-    public async Task<IReadOnlyDictionary<string, IReadOnlyList<string>>> SetsAsync()
+    public async Task<IReadOnlyDictionary<string, IReadOnlyList<RedisValue>>> SetsAsync()
     {
         await using var redis = await ConnectionMultiplexer.ConnectAsync(ConnectionString);
-        var sets = new Dictionary<string, IReadOnlyList<string>>();
+        var sets = new Dictionary<string, IReadOnlyList<RedisValue>>();
         await foreach (var key in redis.GetServers()[0].KeysAsync())
         {
-            sets.Add($"{key}", [.. (await redis.GetDatabase().SetMembersAsync(key)).Select(member => $"{member}")]);
+            sets.Add($"{key}", await redis.GetDatabase().SetMembersAsync(key));
         }
 
         return sets;
     }
 
-    public async Task AddAsync(string set, string member)
+    public async Task AddAsync(string set, RedisValue member)
     {
         await using var redis = await ConnectionMultiplexer.ConnectAsync(ConnectionString);
         await redis.GetDatabase().SetAddAsync(set, member);

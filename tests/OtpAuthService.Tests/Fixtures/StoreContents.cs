@@ -3,6 +3,7 @@ using Microsoft.Extensions.DependencyInjection;
 using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
+using OtpAuthService.Keys;
 using OtpAuthService.Institutions;
 using OtpAuthService.Storage;
 using OtpNet;
@@ -46,15 +47,15 @@ internal static class StoreContents
     public static async Task<SoftToken> InsertCredentialAsync(this OtpService service, byte[] key, int driftSteps = 0)
     {
         var id = CredentialId.Random();
-        var wrapped = service.Services.GetRequiredService<KeyWrapping>().Wrap(key, id, KeyWrapping.FirstVersion, Algorithm.Sha1);
+        var wrapped = await service.Services.GetRequiredService<KeyWrapping>().WrapAsync(key, id, Algorithm.Sha1, CancellationToken.None);
         await service.Services.GetRequiredService<OtpStore>().WriteAsync(
             (db, stop) =>
             {
                 db.Credentials.Add(new Credential
                 {
                     CredentialId = id,
-                    WrappedKey = wrapped,
-                    KeyVersion = KeyWrapping.FirstVersion,
+                    WrappedKey = wrapped.Bytes,
+                    KeyVersion = wrapped.Version,
                     Algorithm = Algorithm.Sha1,
                     Digits = 6,
                     PeriodSeconds = 30,

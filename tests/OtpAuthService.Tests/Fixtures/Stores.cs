@@ -1,4 +1,4 @@
-using OtpAuthService.Credentials;
+using OtpAuthService.Keys;
 
 namespace OtpAuthService.Tests.Fixtures;
 
@@ -63,7 +63,7 @@ internal sealed class StoresUnderTest : IDisposable
             PostgresConnectionString = kind == StoreKind.Sqlite ? null : await (postgres ?? await SharedServers.Postgres).CreateDatabaseAsync(),
             RedisConnectionString = kind == StoreKind.PostgresRedis ? (redis ?? await SharedServers.Redis).ConnectionString : null,
         };
-        Kek.Create(Path.Combine(stores.folder, "kek"));
+        FileKek.Create(Path.Combine(stores.folder, "kek"));
         return stores;
     }
 

@@ -48,7 +48,7 @@ public class StartUpTests
 
         var other = Path.GetTempFileName();
         File.Delete(other);
-        OtpAuthService.Credentials.Kek.Create(other);
+        OtpAuthService.Keys.FileKek.Create(other);
         await ExpectRefusedAsync("The KEK does not open the stored keys", [.. Settings(stores), $"--OtpAuth:KekFile={other}"]);
         File.Delete(other);
     }

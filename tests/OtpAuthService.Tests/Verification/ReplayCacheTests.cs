@@ -1,5 +1,6 @@
 using OtpAuthService.Tests.Fixtures;
 using OtpAuthService.V1;
+using StackExchange.Redis;
 
 namespace OtpAuthService.Tests.Verification;
 
@@ -228,7 +229,7 @@ public class ReplayCacheTests
     private Task RedisHasBeenToldAsync(long step) => Eventually.IsTrueAsync(
         async () => (await redis.SetsAsync()).Keys.Any(key => IsOf(step, key)), "Redis has been told", seconds: 5);
 
-    private async Task<(string Key, IReadOnlyList<string> Members)> CurrentSetAsync()
+    private async Task<(string Key, IReadOnlyList<RedisValue> Members)> CurrentSetAsync()
     {
         var (key, members) = (await redis.SetsAsync()).Single(set => IsOf(CurrentStep, set.Key));
         return (key, members);

@@ -1,0 +1,158 @@
+using System.Diagnostics;
+using System.Security.Cryptography;
+using Microsoft.EntityFrameworkCore;
+using OtpAuthService.Credentials;
+using OtpAuthService.Storage;
+using OtpAuthService.Telemetry;
+
+namespace OtpAuthService.Keys;
+
+/// <summary>
+/// Keeps the data keys open, and after a rotation brings credentials under the newest, a few at a time beside the calls. It needs no memory of its own: what is
+/// left to do is what the table says, so that it goes on after a crash, and on another replica. A data key that wraps nothing any more is removed.
+/// </summary>
+internal sealed class Rewrapping(
+    OtpStore store, DataKeys dataKeys, KeyWrapping wrapping, CredentialKeyCache cache, TimeProvider time, ILogger<Rewrapping> log) : BackgroundService
+{
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
+
+    /// <summary>Their rows are locked for one statement and its commit.</summary>
+    private const int Slice = 100;
+
+    /// <summary>For each moment of work so many of rest: calls come first.</summary>
+    private const int Rest = 2;
+
+    /// <summary>Longer than any replica takes to see a new data key: until then it may wrap under the one before.</summary>
+    private static readonly TimeSpan Grace = TimeSpan.FromMinutes(1);
+
+    /// <summary>Of PostgreSQL's advisory locks: one replica at a time, or they would wrap the same ones.</summary>
+    private const long Turn = 0x6F74705F72657772;
+
+    private long remaining;
+
+    /// <summary>Credentials that are not under the newest data key, as they were counted last.</summary>
+    public long Remaining => Interlocked.Read(ref remaining);
+
+    // Real time, not TimeProvider: it paces work and decides nothing.
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Pause);
+        using var stop = stoppingToken.Register(timer.Dispose);
+        while (await timer.WaitForNextTickAsync(CancellationToken.None))
+        {
+            try
+            {
+                if (!await dataKeys.RefreshAsync(stoppingToken))
+                {
+                    cache.ForgetAll();
+                }
+
+                await RewrapAsync(stoppingToken);
+            }
+            catch (Exception postponed) when (postponed is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
+            {
+                log.RewrappingPostponed(postponed.Message);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+        }
+    }
+
+    private async Task RewrapAsync(CancellationToken stop)
+    {
+        if (dataKeys.Outdated is not { Count: > 0 } outdated)
+        {
+            Interlocked.Exchange(ref remaining, 0);
+            return;
+        }
+
+        Interlocked.Exchange(ref remaining, await CountAsync(outdated, stop));
+        for (var began = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(began) < Pause;)
+        {
+            var step = Stopwatch.GetTimestamp();
+            if (await RewrapSliceAsync(outdated, stop) is not { } count)
+            {
+                // Another replica is at it.
+                return;
+            }
+
+            if (count == 0)
+            {
+                await RemoveUnusedAsync(outdated, stop);
+                return;
+            }
+
+            Interlocked.Add(ref remaining, -count);
+            await Task.Delay(Rest * Stopwatch.GetElapsedTime(step), stop);
+        }
+    }
+
+    private Task<long> CountAsync(List<int> outdated, CancellationToken stop) =>
+        store.ReadAsync((db, deadline) => db.Credentials.LongCountAsync(c => outdated.Contains(c.KeyVersion), deadline), stop);
+
+    /// <returns>How many there were; null where it is another replica's turn.</returns>
+    private Task<int?> RewrapSliceAsync(List<int> outdated, CancellationToken stop) => store.WriteAsync<int?>(
+        async (db, deadline) =>
+        {
+            var postgres = db.Database.IsNpgsql();
+            if (postgres && !await db.Database.SqlQuery<bool>($"SELECT pg_try_advisory_xact_lock({Turn}) AS \"Value\"").SingleAsync(deadline))
+            {
+                return null;
+            }
+
+            var slice = await db.Credentials.AsNoTracking().Where(c => outdated.Contains(c.KeyVersion)).OrderBy(c => c.KeyVersion).Take(Slice)
+                .Select(c => new Wrapped(c.Id, c.CredentialId, c.WrappedKey, c.KeyVersion, c.Algorithm)).ToListAsync(deadline);
+            var anew = new List<Rewrapped>(slice.Count);
+            // In the order of their rows, as claims lock them.
+            foreach (var credential in slice.OrderBy(c => c.Id))
+            {
+                var key = await wrapping.WrapAnewAsync(credential.Key, credential.Version, credential.CredentialId, credential.Algorithm, deadline);
+                anew.Add(new Rewrapped(credential.Id, credential.Version, key));
+            }
+
+            await (postgres ? WriteAtOnceAsync(db, anew, deadline) : WriteOneByOneAsync(db, anew, deadline));
+            return slice.Count;
+        },
+        stop);
+
+    /// <summary>One statement, so that the rows are locked for a moment only. A claim does not touch these columns, nor this one a claim's.</summary>
+    private static Task<int> WriteAtOnceAsync(OtpDbContext db, List<Rewrapped> anew, CancellationToken stop) => db.Database.ExecuteSqlAsync(
+        $"""
+         UPDATE credentials AS c SET wrapped_key = i.wrapped_key, key_version = i.version
+         FROM unnest({anew.Select(r => r.Id).ToArray()}, {anew.Select(r => r.From).ToArray()},
+             {anew.Select(r => r.Key.Bytes).ToArray()}, {anew.Select(r => r.Key.Version).ToArray()}) AS i (id, outdated, wrapped_key, version)
+         WHERE c.id = i.id AND c.key_version = i.outdated
+         """,
+        stop);
+
+    private static async Task WriteOneByOneAsync(OtpDbContext db, List<Rewrapped> anew, CancellationToken stop)
+    {
+        foreach (var (id, from, key) in anew)
+        {
+            await db.Credentials.Where(c => c.Id == id && c.KeyVersion == from).ExecuteUpdateAsync(
+                row => row.SetProperty(c => c.WrappedKey, key.Bytes).SetProperty(c => c.KeyVersion, key.Version), stop);
+        }
+    }
+
+    /// <summary>A foreign key keeps one that wraps something after all.</summary>
+    private async Task RemoveUnusedAsync(List<int> outdated, CancellationToken stop)
+    {
+        var before = time.GetUtcNow() - Grace;
+        var removed = await store.WriteAsync(
+            async (db, deadline) => await db.DataKeys.AnyAsync(k => k.Version > outdated.Max() && k.Use == DataKeyUse.Credentials && k.CreatedAt <= before, deadline)
+                ? await db.DataKeys.Where(k => outdated.Contains(k.Version) && !db.Credentials.Any(c => c.KeyVersion == k.Version)).ExecuteDeleteAsync(deadline)
+                : 0,
+            stop);
+        if (removed > 0)
+        {
+            log.DataKeysRemoved(removed);
+            await dataKeys.RefreshAsync(stop);
+        }
+    }
+
+    private sealed record Wrapped(long Id, CredentialId CredentialId, byte[] Key, int Version, Algorithm Algorithm);
+
+    private sealed record Rewrapped(long Id, int From, WrappedKey Key);
+}
