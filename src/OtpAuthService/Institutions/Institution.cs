@@ -40,6 +40,9 @@ internal sealed class Institution
     /// <summary>How much answers tell.</summary>
     public OutcomeDetail OutcomeDetail { get; set; } = OutcomeDetail.Full;
 
+    /// <summary>How audit records name its contractors.</summary>
+    public AuditContractorIds AuditContractorIds { get; set; } = AuditContractorIds.Plain;
+
     /// <summary>Since when nobody is bypassed here, whatever grants say; null: they are (promise P6's kill switch).</summary>
     public DateTimeOffset? BypassStoppedAt { get; set; }
 

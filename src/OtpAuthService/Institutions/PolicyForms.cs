@@ -55,6 +55,11 @@ internal static class PolicyForms
             yield return ("outcome_detail", "must be known");
         }
 
+        if (!System.Enum.IsDefined(policy.AuditContractorIds))
+        {
+            yield return ("audit_contractor_ids", "must be known");
+        }
+
         if (policy is { OutcomeDetail: OutcomeDetail.Generic } && (policy.NotRegisteredLogin != Decision.Deny || policy.SuspendedLogin != Decision.Deny))
         {
             yield return ("outcome_detail", "can be generic only where not_registered_login and suspended_login are DENY: to allow them would tell who is registered");
@@ -74,6 +79,7 @@ internal static class PolicyForms
             : policy.ChannelsNeedingOtp.Aggregate(Channels.None, (all, channel) => all | ChannelSets.Of(channel));
         institution.ForeignLossReports = policy.ForeignLossReports == ForeignLossReports.Block ? ForeignLossReports.Block : ForeignLossReports.Signal;
         institution.OutcomeDetail = policy.OutcomeDetail == OutcomeDetail.Generic ? OutcomeDetail.Generic : OutcomeDetail.Full;
+        institution.AuditContractorIds = policy.AuditContractorIds == AuditContractorIds.KeyedHash ? AuditContractorIds.KeyedHash : AuditContractorIds.Plain;
     }
 
     public static InstitutionPolicy ToWire(this Institution institution)
@@ -92,6 +98,7 @@ internal static class PolicyForms
             SuspendedLogin = institution.SuspendedLogin,
             ForeignLossReports = institution.ForeignLossReports,
             OutcomeDetail = institution.OutcomeDetail,
+            AuditContractorIds = institution.AuditContractorIds,
         };
         policy.ChannelsNeedingOtp.AddRange(System.Enum.GetValues<Channel>().Where(c => c != Channel.Unspecified && institution.NeedsOtp(c)));
         return policy;

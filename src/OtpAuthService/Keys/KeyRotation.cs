@@ -9,47 +9,49 @@ namespace OtpAuthService.Keys;
 /// RotateKeys: a new data key, under which <see cref="Rewrapping"/> then brings every credential, or a new version of the KEK, under which the data keys
 /// are wrapped at once: they are few. Replicas go by the table of data keys; what is wrapped under an older one is used all the while.
 /// </summary>
-internal sealed class KeyRotation(IKekProvider kek, DataKeys dataKeys, OtpStore store, DecisionLedger ledger, TimeProvider time)
+internal sealed class KeyRotation(IKekProvider kek, DataKeys dataKeys, OtpStore store, DecisionLedger ledger)
 {
-    /// <summary>The new one wraps from now on.</summary>
-    /// <exception cref="RotationRivalException">Another rotation was first.</exception>
+    /// <summary>The KEK may be on the other side of a network. No row that a decision needs is locked meanwhile.</summary>
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(8);
+
+    /// <summary>A new one wraps from now on.</summary>
     /// <exception cref="KekUnavailableException">The KEK provider cannot be reached.</exception>
     public async Task<Answer> RotateDataKeyAsync(Submission submission, CancellationToken cancellation)
     {
-        var existing = await ReadAsync(cancellation);
-        var version = existing.Max(k => k.Version) + 1;
-        using var key = new PinnedKey(DataKey.SizeInBytes);
-        RandomNumberGenerator.Fill(key.Bytes);
-        var row = await kek.WrapAsync(
-            key, version, DataKeyUse.Credentials, await kek.NewestAsync(cancellation), time.GetUtcNow(), cancellation);
         var answer = await DecideAsync(
             submission,
-            existing,
-            db =>
+            async turn =>
             {
-                db.DataKeys.Add(row);
+                using var key = new PinnedKey(DataKey.SizeInBytes);
+                RandomNumberGenerator.Fill(key.Bytes);
+                // A rival that takes the same version makes this run again, with the next one.
+                var version = await turn.Db.DataKeys.MaxAsync(k => k.Version, turn.Stop) + 1;
+                var newestKek = await kek.NewestAsync(turn.Stop);
+                turn.Db.DataKeys.Add(await kek.WrapAsync(key, version, DataKeyUse.Credentials, newestKek, turn.Now, turn.Stop));
+                await turn.Db.SaveChangesAsync(turn.Stop);
             },
             cancellation);
         await dataKeys.RefreshAsync(cancellation);
         return answer;
     }
 
-    /// <summary>All data keys are wrapped by a newer version of the KEK; the older one is not needed any more once it was answered.</summary>
+    /// <summary>All data keys are wrapped by a newer version of the KEK.</summary>
     /// <exception cref="KekNotReadyException">The provider makes no newer version itself, and none was laid ready.</exception>
     /// <inheritdoc cref="RotateDataKeyAsync" path="/exception"/>
-    public async Task<Answer> RotateKekAsync(Submission submission, CancellationToken cancellation)
-    {
-        var existing = await ReadAsync(cancellation);
-        var version = await kek.AdvanceAsync(existing.MaxBy(k => k.Version)!.KekVersion, cancellation);
-        var rewrapped = new List<DataKey>(existing.Count);
-        foreach (var row in existing)
+    public Task<Answer> RotateKekAsync(Submission submission, CancellationToken cancellation) => DecideAsync(
+        submission,
+        async turn =>
         {
-            using var key = await kek.OpenAsync(row, cancellation);
-            rewrapped.Add(await kek.WrapAsync(key, row.Version, row.Use, version, row.CreatedAt, cancellation));
-        }
-
-        return await DecideAsync(submission, existing, db => db.DataKeys.UpdateRange(rewrapped), cancellation);
-    }
+            var rows = await turn.Db.DataKeys.ToListAsync(turn.Stop);
+            var newest = await kek.AdvanceAsync(rows.MaxBy(k => k.Version)!.KekVersion, turn.Stop);
+            foreach (var row in rows)
+            {
+                using var key = await kek.OpenAsync(row, turn.Stop);
+                row.WrappedKey = await kek.WrapAsync(newest, key.Memory, row.AssociatedData, turn.Stop);
+                row.KekVersion = newest;
+            }
+        },
+        cancellation);
 
     /// <summary>The data keys, what each wraps, and the KEK that wraps now; null where it cannot be asked.</summary>
     public async Task<KeyStatus> ReadStatusAsync(CancellationToken cancellation)
@@ -72,34 +74,26 @@ internal sealed class KeyRotation(IKekProvider kek, DataKeys dataKeys, OtpStore 
         return new KeyStatus([.. keys.Select(k => new DataKeyStatus(k, wrapped.GetValueOrDefault(k.Version)))], newest);
     }
 
-    private async Task<Answer> DecideAsync(
-        Submission submission, List<DataKey> expected, Action<OtpDbContext> change, CancellationToken cancellation) =>
-        await ledger.DecideApartAsync(new PendingDecision(
+    private Task<Answer> DecideAsync(Submission submission, Func<Turn, Task> rotate, CancellationToken cancellation) => ledger.DecideApartAsync(
+        new PendingDecision(
             submission,
             async turn =>
             {
-                var now = await turn.Db.DataKeys.AsNoTracking().Select(k => new { k.Version, k.KekVersion }).ToListAsync(turn.Stop);
-                if (!now.Select(k => (k.Version, k.KekVersion)).ToHashSet().SetEquals(expected.Select(k => (k.Version, k.KekVersion))))
-                {
-                    throw new RotationRivalException();
-                }
-
-                change(turn.Db);
+                await rotate(turn);
                 return Verdict.Accepted;
             },
-            cancellation));
-
-    private Task<List<DataKey>> ReadAsync(CancellationToken cancellation) =>
-        store.ReadAsync((db, stop) => db.DataKeys.AsNoTracking().ToListAsync(stop), cancellation);
+            cancellation),
+        Deadline);
 }
 
 /// <summary>The keys as they are.</summary>
 /// <param name="DataKeys">The oldest first.</param>
 /// <param name="NewestKek">The version of the KEK that wraps now; null where the provider cannot be reached.</param>
-internal sealed record KeyStatus(IReadOnlyList<DataKeyStatus> DataKeys, string? NewestKek);
+internal sealed record KeyStatus(IReadOnlyList<DataKeyStatus> DataKeys, string? NewestKek)
+{
+    /// <summary>Credentials that are not under the newest data key.</summary>
+    public long ToRewrap => DataKeys.Where(k => k.Key.Use == DataKeyUse.Credentials).SkipLast(1).Sum(k => k.Credentials);
+}
 
 /// <summary>A data key and what it wraps.</summary>
 internal sealed record DataKeyStatus(DataKey Key, long Credentials);
-
-/// <summary>Another rotation was first; nothing was changed.</summary>
-internal sealed class RotationRivalException() : Exception("another rotation was first: look at the key status and rotate again where it is still needed");

@@ -59,7 +59,6 @@ internal static class GrpcErrors
         KekUnavailableException keys => Error(
             Code.Unavailable, "KEYS_UNAVAILABLE", keys.Message, Any.Pack(new RetryInfo { RetryDelay = StoreUnavailableException.RetryAfter.ToDuration() })),
         KekNotReadyException notReady => Error(Code.FailedPrecondition, "KEK_NOT_READY", notReady.Message),
-        RotationRivalException rival => Error(Code.Aborted, "ROTATION_RIVAL", rival.Message),
         QueueFullException full => Error(
             Code.ResourceExhausted,
             "QUEUE_FULL",

@@ -5,6 +5,7 @@ using Grpc.Core;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
+using OtpAuthService.Keys;
 using OtpAuthService.Submissions;
 using OtpAuthService.V1;
 using BindingState = OtpAuthService.Bindings.BindingState;
@@ -21,6 +22,7 @@ internal sealed class OtpOperationsGrpcService(
     InstitutionDirectory institutions,
     PolicyChange policyChange,
     BypassOptOut bypassOptOut,
+    KeyRotation rotation,
     Fingerprints fingerprints,
     TimeProvider time) : OtpOperations.OtpOperationsBase
 {
@@ -50,7 +52,7 @@ internal sealed class OtpOperationsGrpcService(
         var name = read.DisplayName(request.DisplayName);
         var policy = read.Policy(request.Policy);
         var version = read.Check(request.ExpectedVersion >= 0, request.ExpectedVersion, "expected_version", "must not be negative");
-        var submission = ReadAct(read, context, request, "SetInstitutionPolicy", request.RequestId, request.InstitutionId, request.Reason);
+        var submission = ReadAct(read, context, request, "SetInstitutionPolicy", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId);
         var answer = await policyChange.SetAsync(submission, name, policy, version, context.CancellationToken);
         return new SetInstitutionPolicyResponse { PolicyVersion = version + 1, DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
     }
@@ -68,10 +70,11 @@ internal sealed class OtpOperationsGrpcService(
             request.Algorithm == Algorithm.Unspecified ? Algorithm.Sha1 : request.Algorithm,
             "algorithm",
             "must be a known algorithm");
+        var person = read.Operator(request.OperatorId);
         read.ThrowIfInvalid();
 
         var submission = new Submission(
-            Authorize(context, institution), requestId, "IssueCredential", institution, fingerprints.Of("IssueCredential", request));
+            Authorize(context, institution), requestId, "IssueCredential", institution, fingerprints.Of("IssueCredential", request)) { Operator = person };
         var issued = await issuer.IssueAsync(submission, algorithm, digits, period, context.CancellationToken);
         return new IssueCredentialResponse
         {
@@ -92,6 +95,7 @@ internal sealed class OtpOperationsGrpcService(
         var institution = read.Institution(header.InstitutionId);
         read.Check(header.Format == ImportFormat.Pskc, header.Format, "header.format", "must be a known format");
         read.Check(CredentialImport.IsSupplierName(header.Supplier), header.Supplier, "header.supplier", "must be up to 64 printable characters");
+        var person = read.Operator(header.OperatorId);
         read.ThrowIfInvalid();
         var caller = Authorize(context, institution);
 
@@ -101,7 +105,7 @@ internal sealed class OtpOperationsGrpcService(
         {
             file.Position = 0;
             var credentials = PskcReader.Read(file, preSharedKey);
-            var submission = new Submission(caller, requestId, "ImportCredentials", institution, fingerprint);
+            var submission = new Submission(caller, requestId, "ImportCredentials", institution, fingerprint) { Operator = person };
             var answer = await import.ImportAsync(submission, credentials, header.Supplier, context.CancellationToken);
             return new ImportCredentialsResponse { Imported = answer.Verdict.Imported ?? 0, Repeated = answer.Repeated };
         }
@@ -166,7 +170,7 @@ internal sealed class OtpOperationsGrpcService(
         var kind = read.Check(
             request.Kind != LossKind.Unspecified && System.Enum.IsDefined(request.Kind), request.Kind, "kind", "must be set to a known kind");
         var submission = ReadAct(
-            read, context, request, "ReportLost", request.RequestId, request.InstitutionId, request.Reason, request.ContractorId);
+            read, context, request, "ReportLost", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId, request.ContractorId);
         var answer = await loss.ReportAsync(
             submission, new ContractorRef(submission.Institution, submission.Contractor!.Value), kind, context.CancellationToken);
         return answer.Verdict.Outcome == Outcome.Accepted
@@ -176,14 +180,14 @@ internal sealed class OtpOperationsGrpcService(
 
     public override async Task<StopBypassResponse> StopBypass(StopBypassRequest request, ServerCallContext context)
     {
-        var submission = ReadAct(new RequestReader(), context, request, "StopBypass", request.RequestId, request.InstitutionId, request.Reason);
+        var submission = ReadAct(new RequestReader(), context, request, "StopBypass", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId);
         var answer = await bypassSwitch.TurnAsync(submission, stopped: true, context.CancellationToken);
         return new StopBypassResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
     }
 
     public override async Task<ResumeBypassResponse> ResumeBypass(ResumeBypassRequest request, ServerCallContext context)
     {
-        var submission = ReadAct(new RequestReader(), context, request, "ResumeBypass", request.RequestId, request.InstitutionId, request.Reason);
+        var submission = ReadAct(new RequestReader(), context, request, "ResumeBypass", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId);
         var answer = await bypassSwitch.TurnAsync(submission, stopped: false, context.CancellationToken);
         return new ResumeBypassResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
     }
@@ -191,9 +195,30 @@ internal sealed class OtpOperationsGrpcService(
     public override async Task<SetBypassOptOutResponse> SetBypassOptOut(SetBypassOptOutRequest request, ServerCallContext context)
     {
         var submission = ReadAct(
-            new RequestReader(), context, request, "SetBypassOptOut", request.RequestId, request.InstitutionId, request.Reason, request.ContractorId);
+            new RequestReader(), context, request, "SetBypassOptOut", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId, request.ContractorId);
         var answer = await bypassOptOut.SetAsync(submission, request.NeverBypass, context.CancellationToken);
         return new SetBypassOptOutResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+    }
+
+    public override async Task<RotateKeysResponse> RotateKeys(RotateKeysRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var kind = read.Check(
+            request.Kind != KeyKind.Unspecified && System.Enum.IsDefined(request.Kind), request.Kind, "kind", "must be set to a known kind");
+        var submission = ReadAct(read, context, request, "RotateKeys", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId);
+        var answer = kind == KeyKind.DataKey
+            ? await rotation.RotateDataKeyAsync(submission, context.CancellationToken)
+            : await rotation.RotateKekAsync(submission, context.CancellationToken);
+        return new RotateKeysResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+    }
+
+    public override async Task<GetKeyStatusResponse> GetKeyStatus(GetKeyStatusRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var institution = read.Institution(request.InstitutionId);
+        read.ThrowIfInvalid();
+        Authorize(context, institution);
+        return (await rotation.ReadStatusAsync(context.CancellationToken)).ToWire();
     }
 
     /// <summary>What every act of an operator has.</summary>
@@ -205,14 +230,16 @@ internal sealed class OtpOperationsGrpcService(
         string requestId,
         string institution,
         string reason,
+        string @operator,
         string? contractor = null)
     {
         requestId = read.RequestId(requestId);
         var forWhom = read.Institution(institution);
         ContractorId? who = contractor is null ? null : read.Contractor(contractor);
         reason = read.Reason(reason);
+        var person = read.Operator(@operator);
         read.ThrowIfInvalid();
-        return new Submission(Authorize(context, forWhom), requestId, rpc, forWhom, fingerprints.Of(rpc, request), who) { Reason = reason };
+        return new Submission(Authorize(context, forWhom), requestId, rpc, forWhom, fingerprints.Of(rpc, request), who) { Reason = reason, Operator = person };
     }
 
     private static Callers.Caller Authorize(ServerCallContext context, InstitutionId institution)

@@ -17,6 +17,9 @@ internal sealed class RequestReader
     private static readonly SearchValues<char> RequestIdAlphabet =
         SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
 
+    private static readonly SearchValues<char> OperatorAlphabet =
+        SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@-");
+
     private readonly BadRequest violations = new();
 
     public string RequestId(string text) => Check(
@@ -51,6 +54,13 @@ internal sealed class RequestReader
         text,
         "reason",
         "must be 1 to 200 printable characters");
+
+    /// <summary>The person who does it, where the caller names one; on record.</summary>
+    public string? Operator(string text) => Check(
+        text.Length <= 64 && !text.AsSpan().ContainsAnyExcept(OperatorAlphabet),
+        text.Length == 0 ? null : text,
+        "operator_id",
+        "must be up to 64 of [A-Za-z0-9._@-]");
 
     public string DisplayName(string text) => Check(
         text.Length is >= 1 and <= 64 && !string.IsNullOrWhiteSpace(text) && !text.Any(char.IsControl),

@@ -1,6 +1,7 @@
 using Google.Protobuf.WellKnownTypes;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
+using OtpAuthService.Keys;
 
 namespace OtpAuthService.Services;
 
@@ -23,6 +24,29 @@ internal static class WireForms
         Supplier = credential.Supplier,
         ValidFrom = credential.ValidFrom?.ToTimestamp(),
         ValidUntil = credential.ValidUntil?.ToTimestamp(),
+    };
+
+    public static V1.GetKeyStatusResponse ToWire(this KeyStatus status) => new()
+    {
+        DataKeys =
+        {
+            status.DataKeys.Select(k => new V1.DataKey
+            {
+                Version = k.Key.Version,
+                Use = k.Key.Use switch
+                {
+                    DataKeyUse.Credentials => V1.DataKeyUse.Credentials,
+                    DataKeyUse.Service => V1.DataKeyUse.Service,
+                    _ => throw new InvalidOperationException($"Use {k.Key.Use} is not known."),
+                },
+                KekVersion = k.Key.KekVersion,
+                CreatedAt = k.Key.CreatedAt.ToTimestamp(),
+                Credentials = k.Credentials,
+            }),
+        },
+        NewestKek = status.NewestKek ?? "",
+        Credentials = status.DataKeys.Sum(k => k.Credentials),
+        ToRewrap = status.ToRewrap,
     };
 
     public static V1.Binding ToWire(this Binding binding) => new()

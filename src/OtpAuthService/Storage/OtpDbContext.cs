@@ -60,6 +60,7 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
             institution.Property(i => i.TemporaryLock).HasDefaultValue(GuessLimits.Loosest.Lock);
             institution.Property(i => i.ForeignLossReports).HasDefaultValue(ForeignLossReports.Signal);
             institution.Property(i => i.OutcomeDetail).HasDefaultValue(OutcomeDetail.Full);
+            institution.Property(i => i.AuditContractorIds).HasDefaultValue(AuditContractorIds.Plain);
         });
 
         model.Entity<PolicyVersion>(version =>

@@ -34,6 +34,9 @@ internal sealed record Submission(
     /// <summary>Why an operator does it; null for what contractors do.</summary>
     public string? Reason { get; init; }
 
+    /// <summary>The person who does it, where an operator's caller names one.</summary>
+    public string? Operator { get; init; }
+
     /// <summary>What its answer is found by: a digest of caller and request id, which is shorter than they are and as good as unique.</summary>
     public Guid Key { get; } = Digest(Caller.Id, RequestId);
 
