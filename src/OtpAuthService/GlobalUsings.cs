@@ -1,6 +1,7 @@
 // The wire enums are the domain's own vocabulary: one word per concept, nothing to map.
 global using Algorithm = OtpAuthService.V1.Algorithm;
 global using AuditContractorIds = OtpAuthService.V1.AuditContractorIds;
+global using AuditFindingKind = OtpAuthService.V1.AuditFindingKind;
 global using Channel = OtpAuthService.V1.Channel;
 global using Decision = OtpAuthService.V1.Decision;
 global using ForeignLossReports = OtpAuthService.V1.ForeignLossReports;

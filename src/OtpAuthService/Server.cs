@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Options;
 using OpenTelemetry.Metrics;
+using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
@@ -120,6 +121,11 @@ internal static class Server
         .AddSingleton<Fingerprints>()
         .AddSingleton<FailureTallies>()
         .AddHostedService(provider => provider.GetRequiredService<FailureTallies>())
+        .AddSingleton<ContractorNames>()
+        .AddSingleton<AuditChains>()
+        .AddSingleton<HeadShipment>()
+        .AddSingleton<AuditHeads>()
+        .AddHostedService(provider => provider.GetRequiredService<AuditHeads>())
         .AddSingleton<DecisionLedger>()
         .AddHostedService<AnswerSweeper>()
         .AddSingleton<InstitutionDirectory>()

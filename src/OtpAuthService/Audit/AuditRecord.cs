@@ -1,14 +1,23 @@
-using OtpAuthService.Bindings;
 using OtpAuthService.Institutions;
 using OtpAuthService.Submissions;
 using OtpAuthService.Verification;
 
 namespace OtpAuthService.Audit;
 
-/// <summary>One decision or operator act, written once, in the transaction of the decision (promise P8). Holds no OTP and no key.</summary>
+/// <summary>
+/// One decision or operator act, written once, in the transaction of the decision (promise P8). Holds no OTP and no key. It stands in a chain:
+/// each record's hash covers the one before, so that none can be altered, removed or moved without all that follow showing it.
+/// </summary>
 internal sealed class AuditRecord
 {
-    public long Id { get; init; }
+    /// <summary>Which chain; each has one writer.</summary>
+    public int ChainId { get; private set; }
+
+    /// <summary>Its place in the chain, from 1 on.</summary>
+    public long Position { get; private set; }
+
+    /// <summary>SHA-256 over the hash of the record before it, or the chain's beginning, and its own <see cref="AuditContent"/>'s digest.</summary>
+    public byte[] Hash { get; private set; } = [];
 
     public required DateTimeOffset DecidedAt { get; init; }
 
@@ -19,9 +28,13 @@ internal sealed class AuditRecord
 
     public required string CallerId { get; init; }
 
+    /// <summary>The person at the bank, where an operator's caller named one.</summary>
+    public required string? OperatorId { get; init; }
+
     public required string RequestId { get; init; }
 
-    public required ContractorId? ContractorId { get; init; }
+    /// <summary>As the institution's policy has contractors named (<see cref="ContractorNames"/>).</summary>
+    public required string? ContractorId { get; init; }
 
     public required Channel Channel { get; init; }
 
@@ -38,16 +51,20 @@ internal sealed class AuditRecord
     public required Decision Decision { get; init; }
 
     /// <summary>The reason that an operator gave.</summary>
-    public string? Reason { get; init; }
+    public required string? Reason { get; init; }
 
-    public static AuditRecord Of(Submission submission, Verdict verdict, DateTimeOffset now) => new()
+    /// <summary>The institution's policy that decided.</summary>
+    public required int? PolicyVersion { get; init; }
+
+    public static AuditRecord Of(Submission submission, string? contractor, int? policyVersion, Verdict verdict, DateTimeOffset now) => new()
     {
         DecidedAt = now,
         Rpc = submission.Rpc,
         InstitutionId = submission.Institution,
         CallerId = submission.Caller.Id,
+        OperatorId = submission.Operator,
         RequestId = submission.RequestId,
-        ContractorId = submission.Contractor,
+        ContractorId = contractor,
         Channel = submission.Channel,
         Purpose = submission.Purpose,
         CredentialRef = verdict.CredentialRef,
@@ -55,5 +72,15 @@ internal sealed class AuditRecord
         Outcome = verdict.Outcome,
         Decision = verdict.Decision,
         Reason = submission.Reason,
+        PolicyVersion = policyVersion,
     };
+
+    /// <summary>Puts it behind a link.</summary>
+    /// <returns>The link that it is.</returns>
+    public ChainLink Follow(int chain, ChainLink before)
+    {
+        var link = before.Next(AuditContent.Digest(this));
+        (ChainId, Position, Hash) = (chain, link.Position, link.Hash);
+        return link;
+    }
 }

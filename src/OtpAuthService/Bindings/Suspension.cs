@@ -43,7 +43,7 @@ internal sealed class Suspension(BindingDirectory bindings, OtpChecker checker, 
         }
 
         PendingDecision UnlessChanged(Verdict verdict) =>
-            new(submission, turn => new(turn.IsCurrent(current.Binding) ? verdict : null), cancellation);
+            new(submission, turn => new(turn.IsCurrent(current.Binding) ? verdict : null), cancellation) { Policy = current.Institution };
     }
 
     private static Verdict? Decide(Turn turn, BindingReading binding, CheckedOtp otp)

@@ -46,6 +46,13 @@ internal sealed class OtpAuthOptions : IValidatableObject
     [Range(typeof(TimeSpan), "00:01:00", "7.00:00:00", ErrorMessage = "OtpAuth__DataKeyAge must be from 00:01:00 to 7.00:00:00.")]
     public TimeSpan DataKeyAge { get; set; } = TimeSpan.FromHours(1);
 
+    /// <summary>How often a head of the audit chains is signed, where anything was added; 1 second to 10 minutes, default 30 seconds. What was added since is not yet vouched for.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:10:00", ErrorMessage = "OtpAuth__AuditHeadInterval must be from 00:00:01 to 00:10:00.")]
+    public TimeSpan AuditHeadInterval { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>File that signed heads of the audit chains are appended to, a line of JSON each; to be carried off the database's machine. Optional: number and hash are also in the log.</summary>
+    public string? AuditHeadsFile { get; set; }
+
     /// <summary>For tests whose clock is their own. Not a setting: the binder sets public properties only.</summary>
     internal bool TrustAnyClock { get; set; }
 

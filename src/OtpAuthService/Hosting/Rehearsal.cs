@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using System.Security.Cryptography;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
+using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
@@ -20,21 +21,24 @@ namespace OtpAuthService.Hosting;
 internal static class Rehearsal
 {
     /// <exception cref="StartRefusedException">A decision did not come out as it must.</exception>
-    public static async Task RunAsync(OtpDbContext db, int keyVersion, DateTimeOffset now, CancellationToken cancellation)
+    public static async Task RunAsync(OtpDbContext db, int keyVersion, ContractorNames names, DateTimeOffset now, CancellationToken cancellation)
     {
         await using var transaction = await db.Database.BeginTransactionAsync(cancellation);
         var contractor = new ContractorRef(InstitutionId.Parse("--rehearsal--"), ContractorId.Parse("--rehearsal--"));
         var binding = await BindAsync(db, contractor, keyVersion, now, cancellation);
         var credential = new KeyedCredential(binding.CredentialRef, Epoch: 0, new PinnedKey(1), Algorithm.Sha1, 6, 30, DriftSteps: 0, CredentialStatus.Active);
 
+        // Nobody's chain, and nothing of it stays.
+        var chain = new AuditChain(0, new ChainLink(0, new byte[SHA256.HashSizeInBytes]), now);
         if (db.Database.GetDbConnection() is NpgsqlConnection postgres)
         {
             List<PendingDecision> accepted = [Prepare(contractor, binding, credential, TimeStep.At(now, 30))];
-            Require((await ProposalStatement.WriteAsync(postgres, accepted, now, careful: true, cancellation)).Count == 1);
+            Require((await ProposalStatement.WriteAsync(postgres, accepted, chain, names, now, careful: true, cancellation)).Confirmed.Count == 1);
         }
 
         List<PendingDecision> decided = [Prepare(contractor, binding, credential, TimeStep.At(now, 30).Plus(1)), Prepare(contractor, binding, credential, null)];
-        var settled = await DecisionLedger.SettleAsync(db, decided, now, cancellation);
+        chain.End = new ChainLink(1, new byte[SHA256.HashSizeInBytes]);
+        var (settled, _) = await DecisionLedger.SettleAsync(db, decided, chain, names, now, cancellation);
         Require(settled is [{ Answer.Verdict.Outcome: Outcome.Accepted }, { Answer.Verdict.Outcome: Outcome.Mismatch }]);
         var keys = decided.Select(p => p.Submission.Key).ToList();
         Require(await db.Answers.Where(a => keys.Contains(a.Key)).ExecuteDeleteAsync(cancellation) == keys.Count);

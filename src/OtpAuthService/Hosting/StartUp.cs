@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
+using OtpAuthService.Audit;
 using OtpAuthService.Institutions;
 using OtpAuthService.Keys;
 using OtpAuthService.Storage;
@@ -9,7 +10,7 @@ using OtpAuthService.Telemetry;
 namespace OtpAuthService.Hosting;
 
 /// <summary>What must hold before the first call is taken; anything else refuses the start.</summary>
-internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, DataKeys dataKeys, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<StartUp> log)
+internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, DataKeys dataKeys, ContractorNames names, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<StartUp> log)
 {
     /// <exception cref="StartRefusedException">The schema does not fit, the KEK does not open the stored keys, or the database is gone.</exception>
     public async Task PrepareAsync(bool embedded, CancellationToken cancellation)
@@ -21,7 +22,7 @@ internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, DataKeys da
             await OpenDataKeysAsync(db, cancellation);
             await RequireDurableCommitsAsync(cancellation);
             await SetUpInstitutionsAsync(db, cancellation);
-            await Rehearsal.RunAsync(db, dataKeys.Newest, time.GetUtcNow(), cancellation);
+            await Rehearsal.RunAsync(db, dataKeys.Newest, names, time.GetUtcNow(), cancellation);
         }
         catch (Exception failure) when (StoreErrors.IsOutage(failure))
         {

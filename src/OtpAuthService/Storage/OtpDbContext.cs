@@ -26,6 +26,10 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
 
     public DbSet<AuditRecord> AuditRecords => Set<AuditRecord>();
 
+    public DbSet<AuditChainRow> AuditChains => Set<AuditChainRow>();
+
+    public DbSet<AuditHead> AuditHeads => Set<AuditHead>();
+
     public DbSet<LossReport> LossReports => Set<LossReport>();
 
     public DbSet<PolicyVersion> PolicyVersions => Set<PolicyVersion>();
@@ -110,10 +114,21 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
 
         model.Entity<AuditRecord>(record =>
         {
+            record.ToTable("audit_trail");
+            // By months, so the moment is part of the primary key: every unique key of a partitioned table has to hold it.
+            record.HasKey(r => new { r.ChainId, r.Position, r.DecidedAt });
             record.Property(r => r.CallerId).HasMaxLength(128);
+            record.Property(r => r.OperatorId).HasMaxLength(64);
             record.Property(r => r.RequestId).HasMaxLength(64);
+            record.Property(r => r.ContractorId).HasMaxLength(64);
             record.Property(r => r.Rpc).HasMaxLength(32);
             record.Property(r => r.Reason).HasMaxLength(200);
+        });
+
+        model.Entity<AuditHead>(head =>
+        {
+            head.HasKey(h => h.Number);
+            head.Property(h => h.Number).ValueGeneratedNever();
         });
 
         model.Entity<DataKey>(key =>

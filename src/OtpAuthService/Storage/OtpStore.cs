@@ -218,6 +218,19 @@ internal static class StoreErrors
         _ => false,
     };
 
+    /// <summary>
+    /// Nothing was written, for certain: the server has refused a statement, or we have, before any commit. Classes 22, 23, 40, 42, 55 and P0 of
+    /// SQLSTATE; others may come once a commit has begun.
+    /// </summary>
+    public static bool IsRolledBack(Exception error) => Root(error) switch
+    {
+        StoreUnavailableException { InnerException: { } inner } => IsRolledBack(inner),
+        PostgresException postgres => postgres.SqlState[..2] is "22" or "23" or "40" or "42" or "55" or "P0",
+        DbException or TimeoutException or OperationCanceledException or IOException or CommitUncertainException or StoreUnavailableException => false,
+        DbUpdateException => false,
+        _ => true,
+    };
+
     /// <summary>The work ran into its own deadline.</summary>
     public static bool IsTimeout(Exception error) =>
         Root(error) is TimeoutException or OperationCanceledException or NpgsqlException { InnerException: TimeoutException };

@@ -30,16 +30,28 @@ internal sealed class DecisionLedger
     private readonly IReplayCache replays;
     private readonly Instruments instruments;
     private readonly FailureTallies failures;
+    private readonly AuditChains chains;
+    private readonly ContractorNames names;
     private readonly TimeProvider time;
     private readonly MicroBatch<PendingDecision> asking;
     private readonly MicroBatch<PendingDecision> deciding;
 
-    public DecisionLedger(OtpStore store, StoreSet stores, IReplayCache replays, Instruments instruments, FailureTallies failures, TimeProvider time)
+    public DecisionLedger(
+        OtpStore store,
+        StoreSet stores,
+        IReplayCache replays,
+        Instruments instruments,
+        FailureTallies failures,
+        AuditChains chains,
+        ContractorNames names,
+        TimeProvider time)
     {
         this.store = store;
         this.replays = replays;
         this.instruments = instruments;
         this.failures = failures;
+        this.chains = chains;
+        this.names = names;
         this.time = time;
         // SQLite is a library: its statements cost no round trip, and its turns are as short as one statement.
         confirms = stores.IsPostgres;
@@ -174,8 +186,8 @@ internal sealed class DecisionLedger
             return await WriteAsync(careful: true);
         }
 
-        Task<List<PendingDecision>> WriteAsync(bool careful) => store.WriteDirectlyAsync(
-            (connection, stop) => ProposalStatement.WriteAsync(connection, proposed, now, careful, stop), CancellationToken.None);
+        Task<List<PendingDecision>> WriteAsync(bool careful) => OnChainAsync(chain => store.WriteDirectlyAsync(
+            (connection, stop) => ProposalStatement.WriteAsync(connection, proposed, chain, names, now, careful, stop), CancellationToken.None));
     }
 
     /// <summary>
@@ -210,7 +222,8 @@ internal sealed class DecisionLedger
 
         try
         {
-            var settled = await store.WriteAsync((db, stop) => SettleAsync(db, batch, Now, stop), CancellationToken.None, within);
+            var settled = await OnChainAsync(chain => store.WriteAsync(
+                (db, stop) => SettleAsync(db, batch, chain, names, Now, stop), CancellationToken.None, within));
             foreach (var (pending, _, refusal) in settled.Where(s => s.Refusal is not null))
             {
                 pending.Fail(refusal!);
@@ -246,17 +259,36 @@ internal sealed class DecisionLedger
         }
     }
 
+    /// <summary>Runs a transaction that adds to a chain of audit records, and lets go of the chain.</summary>
+    private async Task<T> OnChainAsync<T>(Func<AuditChain, Task<(T Result, ChainLink End)>> write)
+    {
+        var chain = await chains.TakeAsync();
+        try
+        {
+            var (result, end) = await write(chain);
+            chains.Extend(chain, end);
+            return result;
+        }
+        catch (Exception failure) when (StoreErrors.IsRolledBack(failure))
+        {
+            // Else it is not known whether the chain goes further: nobody adds to it any more.
+            chains.GiveBack(chain);
+            throw;
+        }
+    }
+
     /// <summary>Has the acts decide in the open transaction of the context, each after the other.</summary>
-    internal static async Task<List<(PendingDecision Pending, Answer? Answer, InvalidRequestException? Refusal)>> SettleAsync(
-        OtpDbContext db, List<PendingDecision> batch, DateTimeOffset now, CancellationToken stop)
+    internal static async Task<(List<(PendingDecision Pending, Answer? Answer, InvalidRequestException? Refusal)> Settled, ChainLink End)> SettleAsync(
+        OtpDbContext db, List<PendingDecision> batch, AuditChain chain, ContractorNames names, DateTimeOffset now, CancellationToken stop)
     {
         var rows = await TurnRows.TakeAsync(db, batch, stop);
         var settled = new List<(PendingDecision, Answer?, InvalidRequestException?)>(batch.Count);
+        var records = new List<AuditRecord>(batch.Count);
         foreach (var pending in batch)
         {
             try
             {
-                settled.Add((pending, await DecideAsync(rows, pending, now, stop), null));
+                settled.Add((pending, await DecideAsync(rows, pending, names, records, now, stop), null));
             }
             catch (InvalidRequestException refusal)
             {
@@ -264,11 +296,14 @@ internal sealed class DecisionLedger
             }
         }
 
+        var end = chain.Append(records);
+        db.AuditRecords.AddRange(records);
         await db.SaveChangesAsync(stop);
-        return settled;
+        return (settled, end);
     }
 
-    private static async Task<Answer?> DecideAsync(TurnRows rows, PendingDecision pending, DateTimeOffset now, CancellationToken stop)
+    private static async Task<Answer?> DecideAsync(
+        TurnRows rows, PendingDecision pending, ContractorNames names, List<AuditRecord> records, DateTimeOffset now, CancellationToken stop)
     {
         if (rows.AnswerOf(pending.Submission) is { } stored && stored.DecidedAt + StoredAnswer.Lifetime > now)
         {
@@ -292,7 +327,7 @@ internal sealed class DecisionLedger
         }
 
         rows.Store(StoredAnswer.Of(pending.Submission, verdict, now));
-        rows.Db.AuditRecords.Add(AuditRecord.Of(pending.Submission, verdict, now));
+        records.Add(AuditRecord.Of(pending.Submission, pending.NameFor(names), pending.Policy?.PolicyVersion, verdict, now));
         return new Answer(verdict, now, Repeated: false);
     }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
@@ -30,7 +31,7 @@ internal sealed record PendingDecision(Submission Submission, Func<Turn, ValueTa
     /// <summary>The row of the credential that an act without an OTP changes.</summary>
     public long? Changes { get; init; }
 
-    /// <summary>The policy that it is decided by; null for acts of operators.</summary>
+    /// <summary>The policy that it is decided by, and that says how records name the contractor; null for acts on no contractor.</summary>
     public Institution? Policy { get; init; }
 
     /// <summary>Whether the act asks who else has the credential.</summary>
@@ -47,6 +48,11 @@ internal sealed record PendingDecision(Submission Submission, Func<Turn, ValueTa
 
     /// <summary>Whether it was decided or has failed; its caller may not have been told yet.</summary>
     public bool IsSettled { get; set; }
+
+    /// <summary>What records call the contractor; null where it is about none.</summary>
+    public string? NameFor(ContractorNames names) => Submission.Contractor is { } contractor
+        ? names.Of(Policy ?? throw new InvalidOperationException($"{Submission.Rpc} is about a contractor, but knows no policy."), contractor)
+        : null;
 
     public void Complete(Answer? decided) => answer.TrySetResult(decided);
 

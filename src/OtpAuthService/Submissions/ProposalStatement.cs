@@ -1,5 +1,6 @@
 using Npgsql;
 using NpgsqlTypes;
+using OtpAuthService.Audit;
 
 namespace OtpAuthService.Submissions;
 
@@ -15,14 +16,14 @@ internal static class ProposalStatement
     /// expectation rests on besides the row itself: the database raises it where a binding ends or something is counted against its contractor.
     /// A request id that has its answer already is for a turn: its OTP is not to be claimed again, and if it were, the primary key of the
     /// answers would roll back the whole statement. That happens where an id comes again with other content, so only then is it looked
-    /// for beforehand ($19).
+    /// for beforehand ($19). The confirmed ones are chained in the order of the input, behind the chain's end ($22 to $24).
     /// </summary>
     internal const string Sql =
         """
         WITH input AS MATERIALIZED (
-            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $20, $21)
                 WITH ORDINALITY AS i (key, fingerprint, caller_id, request_id, rpc, institution_id, contractor_id, channel, purpose,
-                    credential_ref, epoch, status, time_step, outcome, decision, retry_after, attempts_left, n)
+                    credential_ref, epoch, status, time_step, outcome, decision, retry_after, attempts_left, policy_version, digest, n)
         ),
         claimed AS (
             UPDATE credentials AS c SET last_time_step = i.time_step
@@ -50,43 +51,60 @@ internal static class ProposalStatement
             SELECT key, fingerprint, outcome, decision, retry_after, attempts_left, credential_ref, $18 FROM confirmed
         ),
         recorded AS (
-            INSERT INTO audit_records (decided_at, rpc, institution_id, caller_id, request_id, contractor_id, channel, purpose,
-                credential_ref, time_step, outcome, decision)
-            SELECT $18, rpc, institution_id, caller_id, request_id, contractor_id, channel, purpose,
-                credential_ref, time_step, outcome, decision FROM confirmed
+            INSERT INTO audit_trail (chain_id, position, hash, decided_at, rpc, institution_id, caller_id, request_id, contractor_id,
+                channel, purpose, credential_ref, time_step, outcome, decision, policy_version)
+            SELECT $22, $23 + row_number() OVER chain, audit_chain($24, digest) OVER chain, $18, rpc, institution_id, caller_id, request_id, contractor_id,
+                channel, purpose, credential_ref, time_step, outcome, decision, policy_version
+            FROM confirmed WINDOW chain AS (ORDER BY n)
         )
         SELECT n FROM confirmed
         """;
 
     /// <param name="connection">Where.</param>
     /// <param name="proposed">Different credentials, different request ids.</param>
+    /// <param name="chain">Where the audit records go.</param>
+    /// <param name="names">How they name contractors.</param>
     /// <param name="now">The moment of all of them.</param>
     /// <param name="careful">Whether to look for request ids that have an answer first, so that none of them fails the others.</param>
     /// <param name="stop">Gives up; it is then not known whether anything was written.</param>
-    /// <returns>The confirmed ones; for the others nothing was written.</returns>
-    public static async Task<List<PendingDecision>> WriteAsync(
-        NpgsqlConnection connection, List<PendingDecision> proposed, DateTimeOffset now, bool careful, CancellationToken stop)
+    /// <returns>The confirmed ones, and the chain's end behind them; for the others nothing was written.</returns>
+    public static async Task<(List<PendingDecision> Confirmed, ChainLink End)> WriteAsync(
+        NpgsqlConnection connection,
+        List<PendingDecision> proposed,
+        AuditChain chain,
+        ContractorNames names,
+        DateTimeOffset now,
+        bool careful,
+        CancellationToken stop)
     {
         proposed.Sort(static (a, b) => Nullable.Compare(a.CredentialRef, b.CredentialRef));
         await using var command = new NpgsqlCommand(Sql, connection);
-        AddColumns(command.Parameters, proposed);
+        var records = proposed.ConvertAll(p => AuditRecord.Of(p.Submission, p.NameFor(names), p.Policy!.PolicyVersion, p.Proposal!.Verdict, now));
+        var digests = records.ConvertAll(AuditContent.Digest);
+        AddColumns(command.Parameters, proposed, records);
         command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = now.ToUnixTimeMilliseconds() });
         command.Parameters.Add(new NpgsqlParameter<bool> { TypedValue = careful });
+        command.Parameters.Add(new NpgsqlParameter<int[]> { TypedValue = [.. proposed.Select(p => p.Policy!.PolicyVersion)] });
+        command.Parameters.Add(new NpgsqlParameter<byte[][]> { TypedValue = [.. digests] });
+        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = chain.Id });
+        command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = chain.End.Position });
+        command.Parameters.Add(new NpgsqlParameter<byte[]> { TypedValue = chain.End.Hash });
 
-        var confirmed = new List<PendingDecision>(proposed.Count);
+        var written = new List<int>(proposed.Count);
         await using var rows = await command.ExecuteReaderAsync(stop);
         while (await rows.ReadAsync(stop))
         {
-            confirmed.Add(proposed[(int)rows.GetInt64(0) - 1]);
+            written.Add((int)rows.GetInt64(0) - 1);
         }
 
         // The commit comes after the last row: only here has it happened. To dispose of the reader would wait for it as well, but is silent
         // about a wait that was cut short.
         await rows.NextResultAsync(stop);
-        return confirmed;
+        written.Sort();
+        return (written.ConvertAll(n => proposed[n]), written.Aggregate(chain.End, (end, n) => end.Next(digests[n])));
     }
 
-    private static void AddColumns(NpgsqlParameterCollection columns, List<PendingDecision> proposed)
+    private static void AddColumns(NpgsqlParameterCollection columns, List<PendingDecision> proposed, List<AuditRecord> records)
     {
         Add(NpgsqlDbType.Uuid, p => p.Submission.Key);
         Add(NpgsqlDbType.Bytea, p => p.Submission.Fingerprint);
@@ -94,7 +112,7 @@ internal static class ProposalStatement
         Add(NpgsqlDbType.Text, p => p.Submission.RequestId);
         Add(NpgsqlDbType.Text, p => p.Submission.Rpc);
         Add(NpgsqlDbType.Text, p => p.Submission.Institution.Value);
-        Add(NpgsqlDbType.Text, p => p.Submission.Contractor?.Value);
+        columns.Add(new NpgsqlParameter<string?[]> { TypedValue = [.. records.Select(r => r.ContractorId)] });
         Add(NpgsqlDbType.Smallint, p => (short)p.Submission.Channel);
         Add(NpgsqlDbType.Smallint, p => (short)p.Submission.Purpose);
         Add(NpgsqlDbType.Bigint, p => p.Proposal!.Verdict.CredentialRef);

@@ -62,4 +62,19 @@ internal static partial class Log
 
     [LoggerMessage(20, LogLevel.Information, "Data keys that wrap nothing any more were removed: {Count}")]
     public static partial void DataKeysRemoved(this ILogger log, int count);
+
+    [LoggerMessage(21, LogLevel.Information, "Audit head {Number} {Hash}")]
+    public static partial void AuditHead(this ILogger log, long number, string hash);
+
+    [LoggerMessage(22, LogLevel.Warning, "No audit head was signed or shipped for now: {Reason}")]
+    public static partial void AuditHeadPostponed(this ILogger log, string reason);
+
+    [LoggerMessage(23, LogLevel.Critical, "The audit records are not as they were written: {Kind}, chain {Chain}, position {Position}: {Detail}")]
+    public static partial void AuditBroken(this ILogger log, string kind, int chain, long position, string detail);
+
+    [LoggerMessage(24, LogLevel.Warning, "A line of {Path} is no audit head; it is passed over")]
+    public static partial void ShippedHeadUnreadable(this ILogger log, string path);
+
+    [LoggerMessage(25, LogLevel.Warning, "A month of audit records has no partition of its own, for the common one holds records of it already")]
+    public static partial void AuditPartitionMissing(this ILogger log);
 }

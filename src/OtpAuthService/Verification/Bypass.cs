@@ -17,7 +17,8 @@ internal sealed class Bypass(InstitutionDirectory institutions, DecisionLedger l
     {
         var grant = await FindGrantAsync(submission.Caller, submission.Institution, cancellation);
         rates.CountBypass(submission.Caller, submission.Institution, grant);
-        return (await ledger.DecideAsync(new PendingDecision(submission, turn => new(Decide(turn, grant)), cancellation)))!;
+        var policy = await institutions.FindAsync(submission.Institution, cancellation);
+        return (await ledger.DecideAsync(new PendingDecision(submission, turn => new(Decide(turn, grant)), cancellation) { Policy = policy }))!;
     }
 
     /// <summary>The grant that holds now.</summary>

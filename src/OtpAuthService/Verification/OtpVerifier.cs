@@ -49,7 +49,7 @@ internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker,
             null => Without(submission, current, Outcome.NotRegistered, cancellation),
             BindingState.Suspended => Without(submission, current, Outcome.Suspended, cancellation),
             BindingState.Lost => Without(submission, current, Outcome.Lost, cancellation),
-        BindingState.Active => With(submission, current, checker.Check(current.Credential!, current.Institution, otp), cancellation),
+            BindingState.Active => With(submission, current, checker.Check(current.Credential!, current.Institution, otp), cancellation),
             var state => throw new InvalidOperationException($"Binding state {state} is not known."),
         };
 
@@ -67,6 +67,6 @@ internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker,
     private static PendingDecision Without(Submission submission, CurrentBinding current, Outcome outcome, CancellationToken cancellation)
     {
         var verdict = new Verdict(outcome, current.Institution.DecideWithoutCredential(outcome, submission.Purpose));
-        return new PendingDecision(submission, turn => new(turn.IsCurrent(current.Binding) ? verdict : null), cancellation);
+        return new PendingDecision(submission, turn => new(turn.IsCurrent(current.Binding) ? verdict : null), cancellation) { Policy = current.Institution };
     }
 }

@@ -6,6 +6,7 @@ using OtpAuthService.Credentials;
 using OtpAuthService.Keys;
 using OtpAuthService.Services;
 using OtpAuthService.V1;
+using DataKey = OtpAuthService.Keys.DataKey;
 using OtpAuthService.Verification;
 using Credential = OtpAuthService.Credentials.Credential;
 

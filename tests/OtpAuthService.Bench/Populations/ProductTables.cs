@@ -95,13 +95,13 @@ internal static class ProductTables
     }
 
     /// <summary>What grows with every call: each measurement finds it empty.</summary>
-    public static Task EmptyLogsAsync(string connectionString) => TableCare.TruncateAsync(connectionString, "answers, audit_records");
+    public static Task EmptyLogsAsync(string connectionString) => TableCare.TruncateAsync(connectionString, "answers, audit_trail, audit_heads, audit_chains");
 
     /// <summary>How often a Verify was decided so, by the audit records.</summary>
     public static async Task<IReadOnlyDictionary<Outcome, long>> CountVerifiesAsync(string connectionString)
     {
         await using var source = NpgsqlDataSource.Create(connectionString);
-        await using var count = source.CreateCommand("SELECT outcome, count(*) FROM audit_records WHERE rpc = 'Verify' GROUP BY outcome");
+        await using var count = source.CreateCommand("SELECT outcome, count(*) FROM audit_trail WHERE rpc = 'Verify' GROUP BY outcome");
         await using var rows = await count.ExecuteReaderAsync();
         var counts = new Dictionary<Outcome, long>();
         while (await rows.ReadAsync())

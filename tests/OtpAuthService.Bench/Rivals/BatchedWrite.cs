@@ -1,6 +1,7 @@
 using Grpc.Core;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
+using OtpAuthService.Audit;
 using OtpAuthService.Bench.Populations;
 using OtpAuthService.Storage;
 
@@ -17,6 +18,7 @@ internal sealed class BatchedWrite(ReadyMadeWrites writes) : Rival.RivalBase
         .AddSingleton(StoreSet.Postgres(settings.Postgres))
         .AddSingleton<StoreAvailability>()
         .AddSingleton<OtpStore>()
+        .AddSingleton<AuditChains>()
         .AddSingleton<ReadyMadeWrites>();
 
     public static async Task CreateTablesAsync(IServiceProvider services)

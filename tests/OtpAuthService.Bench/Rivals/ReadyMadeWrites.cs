@@ -1,10 +1,11 @@
 using System.Collections.Frozen;
+using OtpAuthService.Audit;
 using OtpAuthService.Bench.Populations;
 using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
-using OtpAuthService.Keys;
 using OtpAuthService.Institutions;
+using OtpAuthService.Keys;
 using OtpAuthService.Storage;
 using OtpAuthService.Submissions;
 using OtpAuthService.Verification;
@@ -24,15 +25,22 @@ internal sealed class ReadyMadeWrites
     private static readonly PinnedKey NoKey = new(1);
 
     private readonly OtpStore store;
+    private readonly AuditChains chains;
     private readonly TimeProvider time;
     private readonly MicroBatch<PendingDecision> queue;
     private readonly Caller caller = new("bench", CallerRoles.Frontend, new[] { Institution }.ToFrozenSet());
     private readonly byte[] fingerprint = new byte[32];
+    private readonly Institution policy = new() { Id = Institution, DisplayName = "bench", CreatedAt = default };
+
+    // The policy names contractors in plain, which takes no key.
+    private readonly ContractorNames names = new(dataKeys: null!);
+    private AuditChain? chain;
     private long nextStep;
 
-    public ReadyMadeWrites(OtpStore store, TimeProvider time)
+    public ReadyMadeWrites(OtpStore store, AuditChains chains, TimeProvider time)
     {
         this.store = store;
+        this.chains = chains;
         this.time = time;
         queue = new MicroBatch<PendingDecision>(MaxWaiting, MaxBatch, WriteBatchAsync);
     }
@@ -61,6 +69,7 @@ internal sealed class ReadyMadeWrites
         return new PendingDecision(submission, _ => throw new InvalidOperationException("There is no act behind it."), CancellationToken.None)
         {
             Otp = new CheckedOtp(new KeyedCredential(row, Epoch: 0, NoKey, V1.Algorithm.Sha1, 6, 30, DriftSteps: 0, CredentialStatus.Active), FitsCredential: true, default, step),
+            Policy = policy,
             Proposal = new Proposal(verdict),
         };
     }
@@ -70,7 +79,11 @@ internal sealed class ReadyMadeWrites
         try
         {
             var now = time.GetUtcNow();
-            var confirmed = await store.WriteDirectlyAsync((connection, stop) => ProposalStatement.WriteAsync(connection, batch, now, careful: false, stop), CancellationToken.None);
+            // One batch at a time, and so one chain.
+            chain ??= await chains.TakeAsync();
+            var (confirmed, end) = await store.WriteDirectlyAsync(
+                (connection, stop) => ProposalStatement.WriteAsync(connection, batch, chain, names, now, careful: false, stop), CancellationToken.None);
+            chain.End = end;
             confirmed.ForEach(pending => pending.Complete(new Answer(pending.Proposal!.Verdict, now, Repeated: false)));
             batch.ForEach(pending => pending.Complete(null));
         }

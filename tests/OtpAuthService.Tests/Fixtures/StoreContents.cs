@@ -25,15 +25,12 @@ internal static class StoreContents
         await db.Contractors.SumAsync(c => c.ConsecutiveFailures, stop)));
 
     /// <summary>The audit records of one contractor, the oldest first.</summary>
-    public static Task<List<AuditRecord>> AuditAsync(this OtpService service, string contractor) => service.ReadAsync((db, stop) =>
-    {
-        var id = ContractorId.Parse(contractor);
-        return db.AuditRecords.AsNoTracking().Where(r => r.ContractorId == id).OrderBy(r => r.Id).ToListAsync(stop);
-    });
+    public static Task<List<AuditRecord>> AuditAsync(this OtpService service, string contractor) => service.ReadAsync((db, stop) => db.AuditRecords.AsNoTracking()
+        .Where(r => r.ContractorId == contractor).OrderBy(r => r.DecidedAt).ThenBy(r => r.ChainId).ThenBy(r => r.Position).ToListAsync(stop));
 
     /// <summary>The audit records of one kind of act, the oldest first.</summary>
     public static Task<List<AuditRecord>> AuditOfAsync(this OtpService service, string rpc) =>
-        service.ReadAsync((db, stop) => db.AuditRecords.AsNoTracking().Where(r => r.Rpc == rpc).OrderBy(r => r.Id).ToListAsync(stop));
+        service.ReadAsync((db, stop) => db.AuditRecords.AsNoTracking().Where(r => r.Rpc == rpc).OrderBy(r => r.DecidedAt).ThenBy(r => r.ChainId).ThenBy(r => r.Position).ToListAsync(stop));
 
     /// <summary>What policies said, the oldest first.</summary>
     public static Task<List<PolicyVersion>> PolicyVersionsAsync(this OtpService service) =>

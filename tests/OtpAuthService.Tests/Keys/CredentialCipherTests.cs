@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using OtpAuthService.Credentials;
 using OtpAuthService.Keys;
 using OtpAuthService.V1;
+using DataKey = OtpAuthService.Keys.DataKey;
 
 namespace OtpAuthService.Tests.Keys;
 

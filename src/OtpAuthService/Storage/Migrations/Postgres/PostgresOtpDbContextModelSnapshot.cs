@@ -22,14 +22,100 @@ namespace OtpAuthService.Storage.Migrations.Postgres
 
             NpgsqlModelBuilderExtensions.UseIdentityByDefaultColumns(modelBuilder);
 
-            modelBuilder.Entity("OtpAuthService.Audit.AuditRecord", b =>
+            modelBuilder.Entity("OtpAuthService.Audit.AuditChainRow", b =>
                 {
-                    b.Property<long>("Id")
+                    b.Property<int>("Id")
                         .ValueGeneratedOnAdd()
-                        .HasColumnType("bigint")
+                        .HasColumnType("integer")
                         .HasColumnName("id");
 
-                    NpgsqlPropertyBuilderExtensions.UseIdentityByDefaultColumn(b.Property<long>("Id"));
+                    NpgsqlPropertyBuilderExtensions.UseIdentityByDefaultColumn(b.Property<int>("Id"));
+
+                    b.Property<byte[]>("Beginning")
+                        .IsRequired()
+                        .HasColumnType("bytea")
+                        .HasColumnName("beginning");
+
+                    b.Property<long?>("ClosedByHead")
+                        .HasColumnType("bigint")
+                        .HasColumnName("closed_by_head");
+
+                    b.Property<byte[]>("ClosedHash")
+                        .HasColumnType("bytea")
+                        .HasColumnName("closed_hash");
+
+                    b.Property<long?>("ClosedPosition")
+                        .HasColumnType("bigint")
+                        .HasColumnName("closed_position");
+
+                    b.Property<long>("OpenedAt")
+                        .HasColumnType("bigint")
+                        .HasColumnName("opened_at");
+
+                    b.Property<byte[]>("RetiredHash")
+                        .HasColumnType("bytea")
+                        .HasColumnName("retired_hash");
+
+                    b.Property<long>("RetiredPosition")
+                        .HasColumnType("bigint")
+                        .HasColumnName("retired_position");
+
+                    b.HasKey("Id")
+                        .HasName("pk_audit_chains");
+
+                    b.ToTable("audit_chains", (string)null);
+                });
+
+            modelBuilder.Entity("OtpAuthService.Audit.AuditHead", b =>
+                {
+                    b.Property<long>("Number")
+                        .HasColumnType("bigint")
+                        .HasColumnName("number");
+
+                    b.Property<string>("Content")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("content")
+                        .UseCollation("C");
+
+                    b.Property<byte[]>("Hash")
+                        .IsRequired()
+                        .HasColumnType("bytea")
+                        .HasColumnName("hash");
+
+                    b.Property<byte[]>("PublicKey")
+                        .IsRequired()
+                        .HasColumnType("bytea")
+                        .HasColumnName("public_key");
+
+                    b.Property<byte[]>("Signature")
+                        .IsRequired()
+                        .HasColumnType("bytea")
+                        .HasColumnName("signature");
+
+                    b.Property<long>("SignedAt")
+                        .HasColumnType("bigint")
+                        .HasColumnName("signed_at");
+
+                    b.HasKey("Number")
+                        .HasName("pk_audit_heads");
+
+                    b.ToTable("audit_heads", (string)null);
+                });
+
+            modelBuilder.Entity("OtpAuthService.Audit.AuditRecord", b =>
+                {
+                    b.Property<int>("ChainId")
+                        .HasColumnType("integer")
+                        .HasColumnName("chain_id");
+
+                    b.Property<long>("Position")
+                        .HasColumnType("bigint")
+                        .HasColumnName("position");
+
+                    b.Property<long>("DecidedAt")
+                        .HasColumnType("bigint")
+                        .HasColumnName("decided_at");
 
                     b.Property<string>("CallerId")
                         .IsRequired()
@@ -52,13 +138,14 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("bigint")
                         .HasColumnName("credential_ref");
 
-                    b.Property<long>("DecidedAt")
-                        .HasColumnType("bigint")
-                        .HasColumnName("decided_at");
-
                     b.Property<short>("Decision")
                         .HasColumnType("smallint")
                         .HasColumnName("decision");
+
+                    b.Property<byte[]>("Hash")
+                        .IsRequired()
+                        .HasColumnType("bytea")
+                        .HasColumnName("hash");
 
                     b.Property<string>("InstitutionId")
                         .IsRequired()
@@ -67,9 +154,19 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnName("institution_id")
                         .UseCollation("C");
 
+                    b.Property<string>("OperatorId")
+                        .HasMaxLength(64)
+                        .HasColumnType("character varying(64)")
+                        .HasColumnName("operator_id")
+                        .UseCollation("C");
+
                     b.Property<short>("Outcome")
                         .HasColumnType("smallint")
                         .HasColumnName("outcome");
+
+                    b.Property<int?>("PolicyVersion")
+                        .HasColumnType("integer")
+                        .HasColumnName("policy_version");
 
                     b.Property<short>("Purpose")
                         .HasColumnType("smallint")
@@ -99,10 +196,10 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("bigint")
                         .HasColumnName("time_step");
 
-                    b.HasKey("Id")
-                        .HasName("pk_audit_records");
+                    b.HasKey("ChainId", "Position", "DecidedAt")
+                        .HasName("pk_audit_trail");
 
-                    b.ToTable("audit_records", (string)null);
+                    b.ToTable("audit_trail", (string)null);
                 });
 
             modelBuilder.Entity("OtpAuthService.Bindings.Binding", b =>
@@ -356,6 +453,12 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("character varying(32)")
                         .HasColumnName("id")
                         .UseCollation("C");
+
+                    b.Property<short>("AuditContractorIds")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("smallint")
+                        .HasDefaultValue((short)1)
+                        .HasColumnName("audit_contractor_ids");
 
                     b.Property<long?>("BypassStoppedAt")
                         .HasColumnType("bigint")

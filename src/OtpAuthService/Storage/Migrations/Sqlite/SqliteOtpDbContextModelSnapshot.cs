@@ -17,12 +17,97 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
 #pragma warning disable 612, 618
             modelBuilder.HasAnnotation("ProductVersion", "10.0.15");
 
-            modelBuilder.Entity("OtpAuthService.Audit.AuditRecord", b =>
+            modelBuilder.Entity("OtpAuthService.Audit.AuditChainRow", b =>
                 {
-                    b.Property<long>("Id")
+                    b.Property<int>("Id")
                         .ValueGeneratedOnAdd()
                         .HasColumnType("INTEGER")
                         .HasColumnName("id");
+
+                    b.Property<byte[]>("Beginning")
+                        .IsRequired()
+                        .HasColumnType("BLOB")
+                        .HasColumnName("beginning");
+
+                    b.Property<long?>("ClosedByHead")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("closed_by_head");
+
+                    b.Property<byte[]>("ClosedHash")
+                        .HasColumnType("BLOB")
+                        .HasColumnName("closed_hash");
+
+                    b.Property<long?>("ClosedPosition")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("closed_position");
+
+                    b.Property<long>("OpenedAt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("opened_at");
+
+                    b.Property<byte[]>("RetiredHash")
+                        .HasColumnType("BLOB")
+                        .HasColumnName("retired_hash");
+
+                    b.Property<long>("RetiredPosition")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("retired_position");
+
+                    b.HasKey("Id")
+                        .HasName("pk_audit_chains");
+
+                    b.ToTable("audit_chains", (string)null);
+                });
+
+            modelBuilder.Entity("OtpAuthService.Audit.AuditHead", b =>
+                {
+                    b.Property<long>("Number")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("number");
+
+                    b.Property<string>("Content")
+                        .IsRequired()
+                        .HasColumnType("TEXT")
+                        .HasColumnName("content");
+
+                    b.Property<byte[]>("Hash")
+                        .IsRequired()
+                        .HasColumnType("BLOB")
+                        .HasColumnName("hash");
+
+                    b.Property<byte[]>("PublicKey")
+                        .IsRequired()
+                        .HasColumnType("BLOB")
+                        .HasColumnName("public_key");
+
+                    b.Property<byte[]>("Signature")
+                        .IsRequired()
+                        .HasColumnType("BLOB")
+                        .HasColumnName("signature");
+
+                    b.Property<long>("SignedAt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("signed_at");
+
+                    b.HasKey("Number")
+                        .HasName("pk_audit_heads");
+
+                    b.ToTable("audit_heads", (string)null);
+                });
+
+            modelBuilder.Entity("OtpAuthService.Audit.AuditRecord", b =>
+                {
+                    b.Property<int>("ChainId")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("chain_id");
+
+                    b.Property<long>("Position")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("position");
+
+                    b.Property<long>("DecidedAt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("decided_at");
 
                     b.Property<string>("CallerId")
                         .IsRequired()
@@ -43,13 +128,14 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("INTEGER")
                         .HasColumnName("credential_ref");
 
-                    b.Property<long>("DecidedAt")
-                        .HasColumnType("INTEGER")
-                        .HasColumnName("decided_at");
-
                     b.Property<short>("Decision")
                         .HasColumnType("INTEGER")
                         .HasColumnName("decision");
+
+                    b.Property<byte[]>("Hash")
+                        .IsRequired()
+                        .HasColumnType("BLOB")
+                        .HasColumnName("hash");
 
                     b.Property<string>("InstitutionId")
                         .IsRequired()
@@ -57,9 +143,18 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("TEXT")
                         .HasColumnName("institution_id");
 
+                    b.Property<string>("OperatorId")
+                        .HasMaxLength(64)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("operator_id");
+
                     b.Property<short>("Outcome")
                         .HasColumnType("INTEGER")
                         .HasColumnName("outcome");
+
+                    b.Property<int?>("PolicyVersion")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("policy_version");
 
                     b.Property<short>("Purpose")
                         .HasColumnType("INTEGER")
@@ -86,10 +181,10 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("INTEGER")
                         .HasColumnName("time_step");
 
-                    b.HasKey("Id")
-                        .HasName("pk_audit_records");
+                    b.HasKey("ChainId", "Position", "DecidedAt")
+                        .HasName("pk_audit_trail");
 
-                    b.ToTable("audit_records", (string)null);
+                    b.ToTable("audit_trail", (string)null);
                 });
 
             modelBuilder.Entity("OtpAuthService.Bindings.Binding", b =>
@@ -329,6 +424,12 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasMaxLength(32)
                         .HasColumnType("TEXT")
                         .HasColumnName("id");
+
+                    b.Property<short>("AuditContractorIds")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER")
+                        .HasDefaultValue((short)1)
+                        .HasColumnName("audit_contractor_ids");
 
                     b.Property<long?>("BypassStoppedAt")
                         .HasColumnType("INTEGER")

@@ -1,0 +1,90 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using Microsoft.EntityFrameworkCore;
+using OtpAuthService.Storage;
+
+namespace OtpAuthService.Audit;
+
+/// <summary>
+/// The chains that this replica writes. A transaction has one for itself, so that nothing waits for another's record; there are as many as there were
+/// transactions at once. Nobody else writes to them: how far they go is known here, and does not have to be read.
+/// </summary>
+internal sealed class AuditChains(OtpStore store, TimeProvider time)
+{
+    /// <summary>An unused chain is given up after that; one that nothing was added to for twice as long is closed by the next head.</summary>
+    public static readonly TimeSpan LongestIdle = TimeSpan.FromMinutes(30);
+
+    private readonly ConcurrentStack<AuditChain> unused = new();
+
+    /// <summary>A chain for one transaction. Dispose of it whatever became of the transaction.</summary>
+    public async ValueTask<AuditChain> TakeAsync()
+    {
+        while (unused.TryPop(out var chain))
+        {
+            if (time.GetUtcNow() - chain.UsedAt < LongestIdle)
+            {
+                return chain;
+            }
+        }
+
+        var row = new AuditChainRow { Beginning = RandomNumberGenerator.GetBytes(SHA256.HashSizeInBytes), OpenedAt = time.GetUtcNow() };
+        await store.WriteAsync(
+            async (db, stop) =>
+            {
+                db.AuditChains.Add(row);
+                return await db.SaveChangesAsync(stop);
+            },
+            CancellationToken.None);
+        return new AuditChain(row.Id, new ChainLink(0, row.Beginning), time.GetUtcNow());
+    }
+
+    /// <summary>The transaction was committed, and the chain goes as far as <paramref name="end"/>.</summary>
+    public void Extend(AuditChain chain, ChainLink end)
+    {
+        (chain.End, chain.UsedAt) = (end, time.GetUtcNow());
+        unused.Push(chain);
+    }
+
+    /// <summary>The transaction was rolled back. Where that is not certain, the chain must not come back: another record in the same place would fork it.</summary>
+    public void GiveBack(AuditChain chain) => unused.Push(chain);
+}
+
+/// <summary>A chain in the hands of its writer.</summary>
+internal sealed class AuditChain(int id, ChainLink end, DateTimeOffset usedAt)
+{
+    public int Id => id;
+
+    public ChainLink End { get; set; } = end;
+
+    public DateTimeOffset UsedAt { get; set; } = usedAt;
+
+    /// <summary>Puts records behind its end, in their order. The chain itself grows only with the commit.</summary>
+    /// <returns>The end that it then has.</returns>
+    public ChainLink Append(IEnumerable<AuditRecord> records) => records.Aggregate(End, (end, record) => record.Follow(id, end));
+}
+
+/// <summary>A chain as the database knows it.</summary>
+internal sealed class AuditChainRow
+{
+    public int Id { get; init; }
+
+    /// <summary>What its first record follows: random, so that a chain cannot be made up beforehand.</summary>
+    public required byte[] Beginning { get; init; }
+
+    public required DateTimeOffset OpenedAt { get; init; }
+
+    /// <summary>The head that says it goes no further; null while it is open.</summary>
+    public long? ClosedByHead { get; set; }
+
+    /// <summary>The last record's place when it was closed.</summary>
+    public long? ClosedPosition { get; set; }
+
+    /// <summary>Its hash.</summary>
+    public byte[]? ClosedHash { get; set; }
+
+    /// <summary>Records up to here were removed with their month, when they were old enough.</summary>
+    public long RetiredPosition { get; set; }
+
+    /// <summary>The hash of the last of them.</summary>
+    public byte[]? RetiredHash { get; set; }
+}
