@@ -147,39 +147,41 @@ public class StoreTlsTests
         Assert.That(service.Errors.Errors, Is.Empty);
     }
 
-    /// <summary>Broken in between, too: the connection that then cannot be opened is tried again.</summary>
+    /// <summary>Broken in between, too: the connection that cannot be opened then is tried again.</summary>
     [Test]
     public async Task Redis_FilesRenewed_AreUsedFromTheNextConnectionOn()
     {
-        await using var redis = await StartRedisAsync();
+        string[] files = [Path.GetTempFileName(), Path.GetTempFileName(), Path.GetTempFileName()];
+        var (clientRoots, certificate, key) = (files[0], files[1], files[2]);
+        Renew(authority, client);
+        await using var redis = await RedisServer.StartTlsAsync(server, clientRoots);
         using var stores = await StoresUnderTest.CreateAsync(StoreKind.Postgres);
-        var (trust, certificate, key) = (Path.GetTempFileName(), Path.GetTempFileName(), Path.GetTempFileName());
-        Renew(authority.BundleFile, client.CertificateFile, client.KeyFile);
         await using var service = await OtpService.StartAsync(
             stores,
             settings:
             [
-                $"--ConnectionStrings:Redis={redis.TlsConnectionString},sslHost=localhost",
-                $"--OtpAuth:Redis:TrustFile={trust}", $"--OtpAuth:Redis:CertificateFile={certificate}", $"--OtpAuth:Redis:KeyFile={key}",
+                $"--ConnectionStrings:Redis={redis.TlsConnectionString},sslHost=localhost", Trust(authority),
+                $"--OtpAuth:Redis:CertificateFile={certificate}", $"--OtpAuth:Redis:KeyFile={key}",
             ]);
         Assert.That(await IsDegradedAsync(service), Is.False);
 
         redis.Kill();
-        await File.WriteAllTextAsync(certificate, "half a cert");
+        Renew(otherAuthority, otherAuthority.IssueClient());
+        var renewed = await File.ReadAllTextAsync(certificate);
+        await File.WriteAllTextAsync(certificate, "half of it");
         await redis.StartAsync();
-        await Eventually.IsTrueAsync(async () => await IsDegradedAsync(service), "no connection");
-        var renewed = authority.IssueClient();
-        Renew(authority.BundleFile, renewed.CertificateFile, renewed.KeyFile);
+        await Eventually.IsTrueAsync(() => IsDegradedAsync(service), "Redis is left out");
+        await File.WriteAllTextAsync(certificate, renewed);
 
         await Eventually.IsTrueAsync(async () => !await IsDegradedAsync(service), "Redis is connected to again");
-        Array.ForEach([trust, certificate, key], File.Delete);
+        Array.ForEach(files, File.Delete);
 
-        void Renew(params string[] from)
+        // The server reads its roots of clients when it starts.
+        void Renew(TestAuthority by, TestCertificate shown)
         {
-            foreach (var (source, target) in from.Zip([trust, certificate, key]))
-            {
-                File.Copy(source, target, overwrite: true);
-            }
+            File.Copy(by.BundleFile, clientRoots, overwrite: true);
+            File.Copy(shown.CertificateFile, certificate, overwrite: true);
+            File.Copy(shown.KeyFile, key, overwrite: true);
         }
     }
 
