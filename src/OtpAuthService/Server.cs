@@ -82,7 +82,13 @@ internal static class Server
         app.Services.GetRequiredService<CallerDirectory>();
         // Made now and not by the first customer's call: connects to Redis, and has the metrics told from the start.
         app.Services.GetRequiredService<Instruments>();
-        await app.Services.GetRequiredService<StartUp>().PrepareAsync(embedded, CancellationToken.None);
+        var start = app.Services.GetRequiredService<StartUp>();
+        foreach (var setting in app.Environment.IsProduction() ? StoreSettings.FindPlaintext(app.Configuration) : [])
+        {
+            log.StoreInPlaintext(setting);
+        }
+
+        await start.PrepareAsync(embedded, CancellationToken.None);
         if (embedded)
         {
             await ActivatorUtilities.CreateInstance<Embedded>(app.Services, output).WelcomeAsync(CancellationToken.None);

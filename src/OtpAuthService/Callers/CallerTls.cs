@@ -22,7 +22,7 @@ internal sealed class CallerTls
     {
         this.events = events;
         this.time = time;
-        server = files.Watch("server certificate", [options.CertificateFile!, options.KeyFile!], ReadServer);
+        server = files.Watch("server certificate", [options.CertificateFile!, options.KeyFile!], ReadCertificate);
         trust = options.RevokedFile is { } revoked
             ? files.Watch("client trust", [options.TrustFile!, revoked], read => ClientTrust.Read(read[0], read[1]))
             : files.Watch("client trust", [options.TrustFile!], read => ClientTrust.Read(read[0], revoked: null));
@@ -72,7 +72,8 @@ internal sealed class CallerTls
         return true;
     }
 
-    private static SslStreamCertificateContext ReadServer(IReadOnlyList<byte[]> files)
+    /// <summary>A certificate, with intermediates behind it, and its key: PEM each.</summary>
+    public static SslStreamCertificateContext ReadCertificate(IReadOnlyList<byte[]> files)
     {
         var (certificates, key) = (System.Text.Encoding.ASCII.GetString(files[0]), System.Text.Encoding.ASCII.GetString(files[1]));
         var chain = new X509Certificate2Collection();

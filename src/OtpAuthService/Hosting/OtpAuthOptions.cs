@@ -64,6 +64,9 @@ internal sealed class OtpAuthOptions : IValidatableObject
     /// <summary>Files of mutual TLS; needed for every https endpoint.</summary>
     public TlsOptions? Tls { get; set; }
 
+    /// <summary>Files of TLS to Redis; for what its connection string cannot say.</summary>
+    public RedisTlsOptions? Redis { get; set; }
+
     /// <summary>JSON file with the callers by the names in their certificates; needed with <see cref="Tls"/>.</summary>
     public string? CallersFile { get; set; }
 
@@ -94,6 +97,11 @@ internal sealed class OtpAuthOptions : IValidatableObject
             yield return new ValidationResult("OtpAuth__CallersFile names callers by their certificates: it needs OtpAuth__Tls__CertificateFile, KeyFile and TrustFile.");
         }
 
+        foreach (var problem in Redis?.FindProblems() ?? [])
+        {
+            yield return new ValidationResult(problem);
+        }
+
         foreach (var institution in LocalCaller?.Institutions ?? [])
         {
             if (!InstitutionId.TryParse(institution, out _))
@@ -118,6 +126,35 @@ internal sealed class TlsOptions
 
     /// <summary>Revocation lists and fingerprints of callers' certificates that are not believed any more; optional.</summary>
     public string? RevokedFile { get; set; }
+}
+
+/// <summary>Files of TLS to Redis, PEM each; <c>ssl=true</c> itself stands in the connection string. They are read again at each connection.</summary>
+internal sealed class RedisTlsOptions
+{
+    /// <summary>Roots under which Redis's certificate is believed, and no others. Default: the machine's.</summary>
+    public string? TrustFile { get; set; }
+
+    /// <summary>The certificate that is shown to Redis, with intermediates behind it; only with <see cref="KeyFile"/>.</summary>
+    public string? CertificateFile { get; set; }
+
+    /// <summary>The key of that certificate.</summary>
+    public string? KeyFile { get; set; }
+
+    /// <summary>What is wrong with the settings, a sentence each.</summary>
+    public IEnumerable<string> FindProblems()
+    {
+        if ((CertificateFile is null) != (KeyFile is null))
+        {
+            yield return "OtpAuth__Redis__CertificateFile and OtpAuth__Redis__KeyFile need each other.";
+        }
+
+        (string Setting, string? Path)[] files =
+            [(nameof(TrustFile), TrustFile), (nameof(CertificateFile), CertificateFile), (nameof(KeyFile), KeyFile)];
+        foreach (var (setting, path) in files.Where(file => file.Path is not null && !File.Exists(file.Path)))
+        {
+            yield return $"OtpAuth__Redis__{setting} names {path}, which does not exist.";
+        }
+    }
 }
 
 /// <summary>The caller that connections over loopback without TLS are, for trying out and tests.</summary>

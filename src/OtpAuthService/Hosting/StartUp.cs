@@ -26,7 +26,7 @@ internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, DataKeys da
         }
         catch (Exception failure) when (StoreErrors.IsOutage(failure))
         {
-            throw new StartRefusedException($"{stores.Name} cannot be reached: {failure.Message}. Check ConnectionStrings__Postgres and the server.");
+            throw new StartRefusedException($"{stores.Name} cannot be reached: {StoreErrors.ReasonOf(failure)}. Check ConnectionStrings__Postgres and the server.");
         }
 
         await monitor.ProbeAsync(cancellation);

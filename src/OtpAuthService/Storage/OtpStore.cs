@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Security.Authentication;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
@@ -238,6 +239,18 @@ internal static class StoreErrors
     /// <summary>Somebody else holds a row for longer than is waited for it, or waits for us in a circle.</summary>
     public static bool IsRowHeld(Exception error) =>
         Root(error) is PostgresException { SqlState: PostgresErrorCodes.LockNotAvailable or PostgresErrorCodes.DeadlockDetected };
+
+    /// <summary>What was wrong, in words for an operator.</summary>
+    public static string ReasonOf(Exception outage) => Root(outage) switch
+    {
+        // Of a certificate that it does not believe, Npgsql says "rejected" and no more.
+        AuthenticationException { InnerException: null } =>
+            "the server's certificate is not believed: it must be in date, under Root Certificate and, with SSL Mode=VerifyFull, for the name given as Host",
+        // One for each attempt; around them Npgsql says only that there are some.
+        { InnerException: AggregateException attempts } => ReasonOf(attempts.InnerExceptions[0]),
+        { InnerException: { } cause } failure => $"{failure.Message}: {ReasonOf(cause)}",
+        var failure => failure.Message,
+    };
 
     private const int SqliteError = 1;
     private const int SqliteConstraint = 19;

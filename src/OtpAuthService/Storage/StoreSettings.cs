@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Options;
+using Npgsql;
 using OtpAuthService.Hosting;
 using OtpAuthService.Verification;
 using StackExchange.Redis;
@@ -28,7 +29,7 @@ internal static class StoreSettings
 
         if (configuration.GetConnectionString(RedisName) is { Length: > 0 } redis)
         {
-            services.AddSingleton<IConnectionMultiplexer>(_ => Connect(redis));
+            services.AddSingleton<IConnectionMultiplexer>(provider => Connect(redis, provider.GetRequiredService<IOptions<OtpAuthOptions>>().Value.Redis));
             services.AddSingleton<IReplayCache, RedisReplayCache>();
         }
         else
@@ -37,6 +38,21 @@ internal static class StoreSettings
         }
 
         return services;
+    }
+
+    /// <summary>The settings, well-formed by now, whose server may be reached over a network in plaintext.</summary>
+    public static IEnumerable<string> FindPlaintext(IConfiguration configuration)
+    {
+        if (configuration.GetConnectionString(PostgresName) is { Length: > 0 } postgres
+            && StoreTls.MayBePlaintext(new NpgsqlConnectionStringBuilder(postgres)))
+        {
+            yield return $"ConnectionStrings__{PostgresName}";
+        }
+
+        if (configuration.GetConnectionString(RedisName) is { Length: > 0 } redis && StoreTls.MayBePlaintext(ParseRedis(redis)))
+        {
+            yield return $"ConnectionStrings__{RedisName}";
+        }
     }
 
     private static StoreSet ParsePostgres(string connectionString)
@@ -64,9 +80,14 @@ internal static class StoreSettings
     }
 
     /// <summary>Starts without Redis too, and fails a call at once while Redis is gone instead of lining it up.</summary>
-    private static ConnectionMultiplexer Connect(string connectionString)
+    private static ConnectionMultiplexer Connect(string connectionString, RedisTlsOptions? tls)
     {
         var settings = ParseRedis(connectionString);
+        if (tls is not null)
+        {
+            settings.UseFiles(tls);
+        }
+
         settings.AbortOnConnectFail = false;
         settings.BacklogPolicy = BacklogPolicy.FailFast;
         settings.ConnectTimeout = 1000;

@@ -33,6 +33,9 @@ internal static partial class Log
     [LoggerMessage(10, LogLevel.Warning, "Whoever connects in plaintext over loopback is the caller 'local' with the roles {Roles}; for trying out and tests only")]
     public static partial void LocalCaller(this ILogger log, string roles);
 
+    [LoggerMessage(30, LogLevel.Warning, "{Setting} does not ask for TLS, and its server is not on this machine: see 'TLS to PostgreSQL and Redis' in the README")]
+    public static partial void StoreInPlaintext(this ILogger log, string setting);
+
     [LoggerMessage(11, LogLevel.Information, "Schema brought up to date: {Count} migrations applied")]
     public static partial void Migrated(this ILogger log, int count);
 

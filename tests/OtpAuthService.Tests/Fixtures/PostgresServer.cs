@@ -8,6 +8,7 @@ internal sealed class PostgresServer : IAsyncDisposable
     private readonly string folder;
     private readonly int port;
     private readonly string[] settings;
+    private string host = "127.0.0.1";
     private ChildProcess? server;
 
     private PostgresServer(string folder, int port, string[] settings)
@@ -20,6 +21,33 @@ internal sealed class PostgresServer : IAsyncDisposable
     /// <param name="settings">As <c>name=value</c>, over those that every server here has.</param>
     public static async Task<PostgresServer> StartNewAsync(params string[] settings)
     {
+        var postgres = await CreateAsync(settings);
+        await postgres.StartAsync();
+        return postgres;
+    }
+
+    /// <summary>With TLS. Its own connection strings are for the test's hands, by Unix socket; how others get in is for <paramref name="rules"/> to say.</summary>
+    /// <param name="tls">The server's certificate.</param>
+    /// <param name="trustFile">Roots of clients' certificates.</param>
+    /// <param name="rules">Lines of pg_hba.conf.</param>
+    public static async Task<PostgresServer> StartTlsAsync(TestCertificate tls, string trustFile, params string[] rules)
+    {
+        var postgres = await CreateAsync("ssl=on", "ssl_ca_file=root.crt");
+        postgres.host = postgres.folder;
+        string[] owner = Environment.IsPrivilegedProcess ? ["-o", "postgres", "-g", "postgres"] : [];
+        // PostgreSQL insists on files of its own user's, and on a key that nobody else can read.
+        foreach (var (file, name) in new[] { (tls.CertificateFile, "server.crt"), (tls.KeyFile, "server.key"), (trustFile, "root.crt") })
+        {
+            await ChildProcess.RunAsync("install", [.. owner, "-m", "600", file, Path.Combine(postgres.Data, name)]);
+        }
+
+        await File.WriteAllLinesAsync(Path.Combine(postgres.Data, "pg_hba.conf"), ["local all all trust", .. rules]);
+        await postgres.StartAsync();
+        return postgres;
+    }
+
+    private static async Task<PostgresServer> CreateAsync(params string[] settings)
+    {
         var folder = Directory.CreateTempSubdirectory("otpauth-pg-").FullName;
         if (Environment.IsPrivilegedProcess)
         {
@@ -29,12 +57,14 @@ internal sealed class PostgresServer : IAsyncDisposable
         var postgres = new PostgresServer(folder, Loopback.FreePort(), settings);
         var (program, prefix) = Command("initdb");
         await ChildProcess.RunAsync(program, [.. prefix, "-D", postgres.Data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]);
-        await postgres.StartAsync();
         return postgres;
     }
 
     /// <summary>The postmaster: parent of every other process of the server.</summary>
     public int ProcessId => server!.Id;
+
+    /// <summary>Where clients with TLS connect, beside the host name.</summary>
+    public int Port => port;
 
     private string Data => Path.Combine(folder, "data");
 
@@ -109,7 +139,7 @@ internal sealed class PostgresServer : IAsyncDisposable
     }
 
     private string ConnectionString(string database) =>
-        $"Host=127.0.0.1;Port={port};Username=postgres;Database={database};Pooling=true;Include Error Detail=false";
+        $"Host={host};Port={port};Username=postgres;Database={database};Pooling=true;Include Error Detail=false";
 
     private async Task<bool> AnswersAsync()
     {

@@ -6,6 +6,8 @@ namespace OtpAuthService.Tests.Fixtures;
 internal sealed class RedisServer : IAsyncDisposable
 {
     private readonly int port = Loopback.FreePort();
+    private int? tlsPort;
+    private string[] tls = [];
     private ChildProcess? server;
 
     public static async Task<RedisServer> StartNewAsync()
@@ -15,14 +17,31 @@ internal sealed class RedisServer : IAsyncDisposable
         return redis;
     }
 
+    /// <summary>With a port of mutual TLS for the service; the other one is for the test's hands.</summary>
+    /// <param name="certificate">The server's.</param>
+    /// <param name="trustFile">Roots of clients' certificates.</param>
+    public static async Task<RedisServer> StartTlsAsync(TestCertificate certificate, string trustFile)
+    {
+        var redis = new RedisServer { tlsPort = Loopback.FreePort() };
+        redis.tls =
+        [
+            "--tls-port", $"{redis.tlsPort}", "--tls-auth-clients", "yes", "--tls-ca-cert-file", trustFile,
+            "--tls-cert-file", certificate.CertificateFile, "--tls-key-file", certificate.KeyFile,
+        ];
+        await redis.StartAsync();
+        return redis;
+    }
+
     /// <summary>Null while it is not running.</summary>
     public int? ProcessId => server?.Id;
 
     public string ConnectionString => $"127.0.0.1:{port}";
 
+    public string TlsConnectionString => $"127.0.0.1:{tlsPort},ssl=true";
+
     public async Task StartAsync()
     {
-        server = ChildProcess.Start("redis-server", ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        server = ChildProcess.Start("redis-server", ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", .. tls]);
         await Eventually.IsTrueAsync(AnswersAsync, "Redis answers");
     }
 
