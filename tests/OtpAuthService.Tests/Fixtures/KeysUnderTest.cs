@@ -5,6 +5,7 @@ namespace OtpAuthService.Tests.Fixtures;
 public enum KekKind
 {
     Pkcs11,
+    Transit,
 }
 
 /// <summary>Keys somewhere outside of the service, with a KEK and a key for signing, and providers that use them.</summary>
@@ -23,6 +24,9 @@ internal sealed class KeysUnderTest(Func<IKekProvider> open, Func<ValueTask> end
                     token.Dispose();
                     return default;
                 });
+            case KekKind.Transit:
+                var server = await TransitStandIn.StartNewAsync();
+                return new KeysUnderTest(() => new TransitKek(server.Options), server.DisposeAsync);
             default:
                 throw new ArgumentOutOfRangeException(nameof(kind), kind, null);
         }

@@ -6,6 +6,7 @@ namespace OtpAuthService.Tests.Keys;
 
 /// <summary>What every provider promises (<see cref="IKekProvider"/>): one body on each of them.</summary>
 [TestFixture(KekKind.Pkcs11)]
+[TestFixture(KekKind.Transit)]
 internal sealed class KekProviderTests(KekKind kind)
 {
     private static readonly byte[] AssociatedData = "data key 1"u8.ToArray();
