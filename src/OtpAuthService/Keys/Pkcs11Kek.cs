@@ -23,6 +23,11 @@ internal sealed class Pkcs11Kek(Pkcs11Options options) : IKekProvider
     private const int NonceSize = 12;
     private const int TagSize = 16;
 
+    /// <summary>Of P-256 (SEC 1, 2.3.3).</summary>
+    private const int CoordinateSize = 32;
+    private const int PointSize = 1 + (2 * CoordinateSize);
+    private const byte UncompressedPoint = 4;
+
     /// <summary>A module may block, on a network or a card reader. Whoever waits is let go; the call itself cannot be stopped, and keeps its turn.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
@@ -149,8 +154,16 @@ internal sealed class Pkcs11Kek(Pkcs11Options options) : IKekProvider
         return found.Count < 2 ? found.SingleOrDefault() : throw new KekUnavailableException($"The token holds more than one key {version}.");
     }
 
-    private byte[] Wrap(ISession open, string version, ReadOnlySpan<byte> key, byte[] associatedData) => Encrypt(
-        open, Find(open, version) ?? throw new KekUnavailableException($"The token holds no key {version}."), key, associatedData);
+    private byte[] Wrap(ISession open, string version, ReadOnlySpan<byte> key, byte[] associatedData)
+    {
+        var kek = Find(open, version) ?? throw new KekUnavailableException($"The token holds no key {version}.");
+        var wrapped = Encrypt(open, kek, key, associatedData);
+        // Some modules, in a FIPS mode, take a nonce of their own instead of the one given (SP 800-38D, 8.2): what does not open is not handed out.
+        var opened = Decrypt(open, kek, wrapped, associatedData);
+        var same = CryptographicOperations.FixedTimeEquals(opened, key);
+        CryptographicOperations.ZeroMemory(opened);
+        return same ? wrapped : throw new KekUnavailableException($"The PKCS#11 module {options.ModuleFile} does not open what it wrapped.");
+    }
 
     private static byte[] Encrypt(ISession open, IObjectHandle kek, ReadOnlySpan<byte> key, byte[] associatedData)
     {
@@ -237,22 +250,25 @@ internal sealed class Pkcs11Kek(Pkcs11Options options) : IKekProvider
     ];
 
     /// <summary>SubjectPublicKeyInfo of CKA_EC_POINT, which is an OCTET STRING around the point (PKCS #11 v2.40, 2.3.3); some modules leave that out.</summary>
-    private static byte[] PublicKeyInfo(ISession open, IObjectHandle key)
+    private byte[] PublicKeyInfo(ISession open, IObjectHandle key)
     {
-        const int coordinate = 32;
         var value = open.GetAttributeValue(key, [CKA.CKA_EC_POINT])[0].GetValueAsByteArray();
-        var point = value.Length == 1 + (2 * coordinate) ? value : AsnDecoder.ReadOctetString(value, AsnEncodingRules.DER, out _);
-        if (point.Length != 1 + (2 * coordinate) || point[0] != 4)
+        try
         {
-            throw new KekUnavailableException("The key that is to sign is not on P-256.");
+            var point = value.Length == PointSize ? value : AsnDecoder.ReadOctetString(value, AsnEncodingRules.DER, out _);
+            if (point.Length == PointSize && point[0] == UncompressedPoint)
+            {
+                var q = new ECPoint { X = point[1..(1 + CoordinateSize)], Y = point[(1 + CoordinateSize)..] };
+                using var ecdsa = ECDsa.Create(new ECParameters { Curve = ECCurve.NamedCurves.nistP256, Q = q });
+                return ecdsa.ExportSubjectPublicKeyInfo();
+            }
+        }
+        catch (Exception malformed) when (malformed is AsnContentException or CryptographicException)
+        {
+            // Said below.
         }
 
-        using var ecdsa = ECDsa.Create(new ECParameters
-        {
-            Curve = ECCurve.NamedCurves.nistP256,
-            Q = new ECPoint { X = point[1..(1 + coordinate)], Y = point[(1 + coordinate)..] },
-        });
-        return ecdsa.ExportSubjectPublicKeyInfo();
+        throw new KekUnavailableException($"The public key {options.SigningKeyLabel} in the token is not on P-256.");
     }
 
     private string HowToMakeKeys()
@@ -290,7 +306,10 @@ internal sealed class Pkcs11Kek(Pkcs11Options options) : IKekProvider
         catch (OperationCanceledException)
         {
             _ = running.ContinueWith(
-                late => CryptographicOperations.ZeroMemory(late.Result as byte[]), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+                late => CryptographicOperations.ZeroMemory(late.Result as byte[]),
+                CancellationToken.None,
+                TaskContinuationOptions.OnlyOnRanToCompletion,
+                TaskScheduler.Default);
             throw;
         }
     }
@@ -327,14 +346,14 @@ internal sealed class Pkcs11Kek(Pkcs11Options options) : IKekProvider
         {
             return act(Connect());
         }
-        catch (Exception failure) when (failure is Pkcs11Exception or UnmanagedException)
+        catch (Exception failure) when (failure is Pkcs11Exception or UnmanagedException or AttributeValueException)
         {
             throw new KekUnavailableException($"The PKCS#11 module {options.ModuleFile} fails: {failure.Message}", failure);
         }
     }
 
     private static bool IsOfModule(Exception failure) =>
-        failure is Pkcs11Exception or UnmanagedException or KekUnavailableException or CryptographicException or InvalidDataException;
+        failure is Pkcs11Exception or UnmanagedException or AttributeValueException or KekUnavailableException or CryptographicException or InvalidDataException;
 
     private ISession Connect()
     {

@@ -28,6 +28,8 @@ internal sealed class SoftHsm : IDisposable
 
     public Pkcs11Options Options => new() { ModuleFile = ModuleFile, TokenLabel = Label, Pin = Pin };
 
+    private string TokenFile => Path.Combine(folder, "token.object");
+
     private string Away => Path.Combine(Root.Value, Label);
 
     /// <summary>An empty token.</summary>
@@ -59,6 +61,15 @@ internal sealed class SoftHsm : IDisposable
     public void TakeAway() => Directory.Move(folder, Away);
 
     public void BringBack() => Directory.Move(Away, folder);
+
+    /// <summary>Whoever makes the module read its tokens waits: the token's own file is a pipe into which nobody writes.</summary>
+    public async Task HangAsync()
+    {
+        File.Move(TokenFile, $"{TokenFile}.kept");
+        await ChildProcess.RunAsync("mkfifo", [TokenFile]);
+    }
+
+    public Task ContinueAsync() => ChildProcess.RunAsync("bash", ["-c", "exec 3<>\"$1\" && mv \"$1.kept\" \"$1\"", "bash", TokenFile]);
 
     public void Dispose()
     {
