@@ -14,6 +14,9 @@ packages=(
   pskctool
   # What deploy/make-certificates.sh makes certificates with, and a second opinion on those of the tests.
   openssl
+  # A PKCS#11 module in software, and the tool an operator makes its keys with.
+  softhsm2
+  opensc
   # The service called from Python. Debian's python3-grpc-tools does not know proto3's "optional"; protoc with the plugin does.
   python3-grpcio
   python3-protobuf
