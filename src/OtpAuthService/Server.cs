@@ -105,13 +105,15 @@ internal static class Server
                 }
             })
             .ValidateDataAnnotations()
-            .Validate(
-                options => options.KekFile is { Length: > 0 },
-                "OtpAuth__KekFile must name the file with the KEK; make one with 'openssl rand -base64 32'.")
             .ValidateOnStart();
 
     private static void AddCredentials(IServiceCollection services) => services
-        .AddSingleton<IKekProvider>(provider => new FileKek(provider.GetRequiredService<IOptions<OtpAuthOptions>>().Value.KekFile!))
+        .AddSingleton<IKekProvider>(provider => provider.GetRequiredService<IOptions<OtpAuthOptions>>().Value switch
+        {
+            { Pkcs11: { } module } => new Pkcs11Kek(module),
+            { Transit: { } server } => new TransitKek(server),
+            var options => new FileKek(options.KekFile!),
+        })
         .AddSingleton<DataKeys>()
         .AddSingleton(RandomNumberGenerator.Create())
         .AddSingleton<KeyWrapping>()

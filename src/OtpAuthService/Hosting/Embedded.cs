@@ -18,7 +18,11 @@ internal sealed class Embedded(CredentialIssuer issuer, OtpStore store, TextWrit
     /// <summary>Fills in what the embedded default brings along.</summary>
     public static void Complete(OtpAuthOptions options)
     {
-        options.KekFile ??= Path.Combine(options.DataFolder, "kek");
+        if (options is { Pkcs11: null, Transit: null })
+        {
+            options.KekFile ??= Path.Combine(options.DataFolder, "kek");
+        }
+
         options.LocalCaller ??= new LocalCallerOptions { Enabled = true, Bypass = true };
         if (options.LocalCaller.Institutions.Count == 0)
         {
@@ -30,9 +34,9 @@ internal sealed class Embedded(CredentialIssuer issuer, OtpStore store, TextWrit
     public static void PrepareFolder(OtpAuthOptions options)
     {
         Directory.CreateDirectory(options.DataFolder);
-        if (!File.Exists(options.KekFile) && !File.Exists(options.DatabaseFile))
+        if (options.KekFile is { } kek && !File.Exists(kek) && !File.Exists(options.DatabaseFile))
         {
-            FileKek.Create(options.KekFile!);
+            FileKek.Create(kek);
         }
     }
 

@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using OtpAuthService.Callers;
 using OtpAuthService.Institutions;
+using OtpAuthService.Keys;
 using OtpAuthService.Services;
 
 namespace OtpAuthService.Hosting;
@@ -12,6 +13,12 @@ internal sealed class OtpAuthOptions : IValidatableObject
 
     /// <summary>File with the key-encryption keys: 32 bytes in Base64 on a line each, the newest last. The embedded default makes its own.</summary>
     public string? KekFile { get; set; }
+
+    /// <summary>KEKs in a hardware security module instead.</summary>
+    public Pkcs11Options? Pkcs11 { get; set; }
+
+    /// <summary>KEKs in a remote key management service instead.</summary>
+    public TransitOptions? Transit { get; set; }
 
     /// <summary>Folder of the embedded default, relative to the working directory.</summary>
     public string DataFolder { get; set; } = ".data";
@@ -84,6 +91,17 @@ internal sealed class OtpAuthOptions : IValidatableObject
         if (MaxClockOffset < TimeSpan.FromSeconds(1) || MaxClockOffset > TimeSpan.FromSeconds(30))
         {
             yield return new ValidationResult("OtpAuth__MaxClockOffset must be from 00:00:01 to 00:00:30.");
+        }
+
+        if (new object?[] { KekFile, Pkcs11, Transit }.Count(provider => provider is not null) != 1)
+        {
+            yield return new ValidationResult(
+                "One place of the KEK must be set: OtpAuth__KekFile (a file made with '(umask 077; openssl rand -base64 32 > FILE)'), OtpAuth__Pkcs11 or OtpAuth__Transit.");
+        }
+
+        foreach (var wrong in (Pkcs11?.Validate(validationContext) ?? []).Concat(Transit?.Validate(validationContext) ?? []))
+        {
+            yield return new ValidationResult($"OtpAuth__{wrong.ErrorMessage}");
         }
 
         if (Tls is not null && (Tls.CertificateFile is null || Tls.KeyFile is null || Tls.TrustFile is null || CallersFile is null))

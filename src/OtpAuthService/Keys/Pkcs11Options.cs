@@ -29,7 +29,7 @@ internal sealed class Pkcs11Options : IValidatableObject
 
         if (string.IsNullOrEmpty(TokenLabel) || string.IsNullOrEmpty(Pin))
         {
-            yield return new ValidationResult("Pkcs11__TokenLabel and Pkcs11__Pin (better: Pkcs11__Pin_FILE) must be set.");
+            yield return new ValidationResult("Pkcs11__TokenLabel and Pkcs11__Pin (better: OtpAuth__Pkcs11__Pin_FILE) must be set.");
         }
 
         if (string.IsNullOrEmpty(KekLabel) || string.IsNullOrEmpty(SigningKeyLabel))

@@ -39,7 +39,7 @@ internal sealed class TransitOptions : IValidatableObject
 
         if (string.IsNullOrEmpty(Token) || !Token.All(c => c is > ' ' and <= '~'))
         {
-            yield return new ValidationResult("Transit__Token (better: Transit__Token_FILE) must be set, in one line of ASCII.");
+            yield return new ValidationResult("Transit__Token (better: OtpAuth__Transit__Token_FILE) must be set, in one line of ASCII.");
         }
 
         if (Namespace?.All(c => c is > ' ' and <= '~') == false)
