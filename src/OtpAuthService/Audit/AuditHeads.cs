@@ -1,9 +1,6 @@
-using System.Text;
-using System.Text.Json;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
 using OtpAuthService.Hosting;
-using OtpAuthService.Keys;
 using OtpAuthService.Storage;
 using OtpAuthService.Telemetry;
 
@@ -14,7 +11,7 @@ namespace OtpAuthService.Audit;
 /// signs it looks whether the database still holds what the head before says: it never signs on top of something that was altered.
 /// </summary>
 internal sealed class AuditHeads(
-    OtpStore store, IKekProvider kek, HeadShipment shipment, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<AuditHeads> log) : BackgroundService
+    OtpStore store, HeadSigner signer, HeadShipment shipment, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<AuditHeads> log) : BackgroundService
 {
     /// <summary>Reads as many rows as there are chains; and the KEK provider may be on the other side of a network.</summary>
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(10);
@@ -32,7 +29,7 @@ internal sealed class AuditHeads(
         async (db, stop) =>
         {
             var snapshot = await AuditSnapshot.ReadAsync(db, stop);
-            var fault = await snapshot.FindFaultAsync(db, stop);
+            var fault = snapshot.Head is { } head ? await signer.FindForgedAsync(head, stop) ?? await snapshot.FindFaultAsync(db, stop) : null;
             if (fault is null && await NextAsync(db, snapshot, stop) is { } next)
             {
                 // A replica that signs the same number makes this run again, on what that one has written.
@@ -119,17 +116,7 @@ internal sealed class AuditHeads(
             return null;
         }
 
-        var text = JsonSerializer.Serialize(content, AuditHeadContent.Form);
-        var signature = await kek.SignAsync(Encoding.UTF8.GetBytes(text), stop);
-        return new AuditHead
-        {
-            Number = number,
-            SignedAt = now,
-            Content = text,
-            Hash = AuditHead.HashOf(text),
-            Signature = signature.Value,
-            PublicKey = signature.PublicKey,
-        };
+        return await signer.SignAsync(content, now, stop);
     }
 
     private static AuditHeadContent ContentOf(AuditSnapshot snapshot, long number, DateTimeOffset now)

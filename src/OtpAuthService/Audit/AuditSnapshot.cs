@@ -26,62 +26,72 @@ internal sealed record AuditSnapshot(
     }
 
     /// <summary>
-    /// Whether the chains are what the newest head says of them, or that and more: closed ones exactly, and of open ones the record that was the last
-    /// still is where it was.
+    /// Whether the table of chains is what the newest head says of it, or that and more, and of the open ones the record that was the last still is where it was.
     /// </summary>
-    /// <returns>Null where they are; else what is not.</returns>
+    /// <returns>Null where all is well; else what is not.</returns>
     public async Task<AuditFault?> FindFaultAsync(OtpDbContext db, CancellationToken stop)
     {
-        if (Head is null)
+        if (FindForgedChain() is { } forged)
         {
-            return null;
+            return forged;
         }
 
-        var said = Head.Read();
-        if (AuditHeadContent.DigestOfClosed(Closed.Where(c => c.ClosedByHead <= Head.Number)) != said.Closed)
+        foreach (var end in Head?.Read().Open.Where(end => end.Position > end.RetiredPosition) ?? [])
         {
-            return new AuditFault(AuditFindingKind.Altered, 0, 0, "the table of closed chains is not as the newest head says");
-        }
-
-        foreach (var end in said.Open)
-        {
-            if (await FindFaultAsync(db, end, stop) is { } fault)
+            var hash = await db.AuditRecords.Where(r => r.ChainId == end.Chain && r.Position == end.Position).Select(r => r.Hash).FirstOrDefaultAsync(stop);
+            if (hash is null || Convert.ToHexStringLower(hash) != end.Hash)
             {
-                return fault;
+                return new AuditFault(AuditFindingKind.Altered, end.Chain, end.Position, "the record is not the one that a signed head names");
             }
         }
 
         return null;
     }
 
-    private async Task<AuditFault?> FindFaultAsync(OtpDbContext db, AuditChainEnd end, CancellationToken stop)
+    /// <summary>Whether the table of chains is what the newest head says of it, or that and more. The records are not looked at.</summary>
+    /// <inheritdoc cref="FindFaultAsync" path="/returns"/>
+    public AuditFault? FindForgedChain()
+    {
+        if (Head?.Read() is not { } said)
+        {
+            return null;
+        }
+
+        return AuditHeadContent.DigestOfClosed(Closed.Where(c => c.ClosedByHead <= Head.Number)) == said.Closed
+            ? said.Open.Select(FindForged).FirstOrDefault(fault => fault is not null)
+            : new AuditFault(AuditFindingKind.HeadForged, 0, 0, "the closed chains are not those of the newest head", Head.Number);
+    }
+
+    /// <summary>
+    /// What the newest head says of each chain, in a form to hold records against. Of chains that it does not know yet, nothing was vouched for: they are
+    /// taken as they are.
+    /// </summary>
+    public SortedList<int, ChainClaim> Claims()
+    {
+        var open = Head!.Read().Open.ToDictionary(end => end.Chain);
+        var claims = new SortedList<int, ChainClaim>(Chains.Count);
+        foreach (var chain in Chains.Values)
+        {
+            var start = new ChainLink(chain.RetiredPosition, chain.RetiredHash ?? chain.Beginning);
+            var end = chain.ClosedByHead <= Head.Number ? new ChainLink(chain.ClosedPosition!.Value, chain.ClosedHash!)
+                : open.TryGetValue(chain.Id, out var said) ? new ChainLink(said.Position, Convert.FromHexString(said.Hash))
+                : start;
+            claims.Add(chain.Id, new ChainClaim(start, end, chain.ClosedByHead <= Head.Number));
+        }
+
+        return claims;
+    }
+
+    private AuditFault? FindForged(AuditChainEnd end)
     {
         if (Chains.GetValueOrDefault(end.Chain) is not { } chain || Convert.ToHexStringLower(chain.Beginning) != end.Beginning)
         {
             return new AuditFault(AuditFindingKind.Removed, end.Chain, 1, "the chain is missing");
         }
 
-        if (chain.RetiredPosition != end.RetiredPosition || Convert.ToHexStringLower(chain.RetiredHash ?? []) != end.RetiredHash)
-        {
-            return new AuditFault(AuditFindingKind.Removed, end.Chain, 1, "what was retired of the chain is not what the newest head says");
-        }
-
-        if (end.Position <= end.RetiredPosition)
-        {
-            return null;
-        }
-
-        var there = await db.AuditRecords.Where(r => r.ChainId == end.Chain && r.Position >= end.Position).OrderBy(r => r.Position)
-            .Select(r => new { r.Position, r.Hash }).FirstOrDefaultAsync(stop);
-        if (there is null)
-        {
-            var last = Ends.TryGetValue(end.Chain, out var known) ? known.Link.Position : chain.ClosedPosition ?? 0;
-            return new AuditFault(AuditFindingKind.Truncated, end.Chain, last + 1, $"a signed head says that the chain goes to {end.Position}");
-        }
-
-        return there.Position == end.Position && Convert.ToHexStringLower(there.Hash) == end.Hash
+        return chain.RetiredPosition == end.RetiredPosition && Convert.ToHexStringLower(chain.RetiredHash ?? []) == end.RetiredHash
             ? null
-            : new AuditFault(AuditFindingKind.Altered, end.Chain, end.Position, "the record is not the one that a signed head names");
+            : new AuditFault(AuditFindingKind.Removed, end.Chain, 1, "what was retired of the chain is not what the newest head says");
     }
 
     private static async Task<(ChainLink, DateTimeOffset)> ReadEndAsync(OtpDbContext db, AuditChainRow chain, CancellationToken stop)

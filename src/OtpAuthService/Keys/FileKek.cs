@@ -80,6 +80,13 @@ internal sealed class FileKek : IKekProvider
             new KekSignature(signer.ExportSubjectPublicKeyInfo(), signer.SignData(content.Span, HashAlgorithmName.SHA256)));
     }
 
+    /// <summary>The keys of all lines: a line that is taken out is no signer any more.</summary>
+    public ValueTask<bool> IsSignerAsync(ReadOnlyMemory<byte> publicKey, CancellationToken stop) => new(versions.Exists(version =>
+    {
+        using var signer = DeriveSigner(version.Key);
+        return signer.ExportSubjectPublicKeyInfo().AsSpan().SequenceEqual(publicKey.Span);
+    }));
+
     /// <summary>
     /// The first KEK of the file, as the versions before data keys used it: on credential keys directly (<see cref="FirstDataKeys"/>).
     /// </summary>

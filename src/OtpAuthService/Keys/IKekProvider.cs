@@ -29,6 +29,10 @@ internal interface IKekProvider : IDisposable
     /// <summary>Signs with ECDSA on P-256 over SHA-256 (FIPS 186-5).</summary>
     /// <exception cref="KekUnavailableException">The provider cannot be reached.</exception>
     ValueTask<KekSignature> SignAsync(ReadOnlyMemory<byte> content, CancellationToken stop);
+
+    /// <summary>Whether this public key (<see cref="KekSignature.PublicKey"/>) is of a key that it signs with, or that it signed with before.</summary>
+    /// <exception cref="KekUnavailableException">The provider cannot be reached.</exception>
+    ValueTask<bool> IsSignerAsync(ReadOnlyMemory<byte> publicKey, CancellationToken stop);
 }
 
 /// <summary>A signature and what checks it.</summary>

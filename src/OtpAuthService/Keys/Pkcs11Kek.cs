@@ -79,6 +79,10 @@ internal sealed class Pkcs11Kek(Pkcs11Options options) : IKekProvider
         return await InTurnAsync(open => Sign(open, digest), stop);
     }
 
+    /// <summary>The module has one key pair that signs, and it is not replaced: it never leaves the module.</summary>
+    public async ValueTask<bool> IsSignerAsync(ReadOnlyMemory<byte> publicKey, CancellationToken stop) =>
+        (await InTurnAsync(open => PublicKeyInfo(open, SigningKey(open).Public), stop)).AsSpan().SequenceEqual(publicKey.Span);
+
     public void Dispose()
     {
         // A module that hangs is left to the end of the process.

@@ -107,6 +107,10 @@ internal sealed class TransitKek(TransitOptions options) : IKekProvider
         return Checked(publicKey, value, digest);
     }
 
+    /// <summary>Any version of the key that signs.</summary>
+    public ValueTask<bool> IsSignerAsync(ReadOnlyMemory<byte> publicKey, CancellationToken stop) => new(client.CallAsync(
+        $"keys/{options.SigningKeyName}", null, answer => HasPublicKey(answer, publicKey.Span), stop));
+
     public void Dispose() => client.Dispose();
 
     private static string Name(int number) => string.Create(CultureInfo.InvariantCulture, $"{Prefix}{number}");
@@ -217,6 +221,20 @@ internal sealed class TransitKek(TransitOptions options) : IKekProvider
         }
 
         throw new FormatException();
+    }
+
+    private static bool HasPublicKey(ReadOnlyMemory<byte> answer, ReadOnlySpan<byte> publicKey)
+    {
+        using var document = JsonDocument.Parse(answer);
+        foreach (var version in document.RootElement.GetProperty("data").GetProperty("keys").EnumerateObject())
+        {
+            if (PublicKey(answer, version.Name).AsSpan().SequenceEqual(publicKey))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private static byte[] PublicKey(ReadOnlyMemory<byte> answer, string number)

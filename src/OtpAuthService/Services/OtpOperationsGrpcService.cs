@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
+using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
@@ -23,6 +24,8 @@ internal sealed class OtpOperationsGrpcService(
     PolicyChange policyChange,
     BypassOptOut bypassOptOut,
     KeyRotation rotation,
+    AuditQuery auditQuery,
+    AuditVerification auditVerification,
     Fingerprints fingerprints,
     TimeProvider time) : OtpOperations.OtpOperationsBase
 {
@@ -219,6 +222,62 @@ internal sealed class OtpOperationsGrpcService(
         read.ThrowIfInvalid();
         Authorize(context, institution);
         return (await rotation.ReadStatusAsync(context.CancellationToken)).ToWire();
+    }
+
+    public override async Task QueryAudit(QueryAuditRequest request, IServerStreamWriter<QueryAuditResponse> responseStream, ServerCallContext context)
+    {
+        var filter = ReadFilter(request);
+        Authorize(context, filter.Institution);
+        await auditQuery.RunAsync(
+            filter,
+            (record, credential) => responseStream.WriteAsync(new QueryAuditResponse { Record = record.ToWire(credential) }, context.CancellationToken),
+            context.CancellationToken);
+    }
+
+    public override async Task<VerifyAuditResponse> VerifyAudit(VerifyAuditRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var institution = read.Institution(request.InstitutionId);
+        read.Check(request.ChainId >= 0, request.ChainId, "chain_id", "must not be negative");
+        read.Check(request.Position >= 0, request.Position, "position", "must not be negative");
+        read.Check(request.ShippedHeadNumber >= 0, request.ShippedHeadNumber, "shipped_head_number", "must not be negative");
+        read.Check(
+            request.ShippedHeadHash.Length == (request.ShippedHeadNumber == 0 ? 0 : SHA256.HashSizeInBytes),
+            request.ShippedHeadHash,
+            "shipped_head_hash",
+            "must be 32 bytes with shipped_head_number, and none without");
+        read.ThrowIfInvalid();
+        Authorize(context, institution);
+
+        var report = await auditVerification.VerifyAsync(
+            request.ChainId,
+            request.Position,
+            request.ShippedHeadNumber == 0 ? null : (request.ShippedHeadNumber, request.ShippedHeadHash.ToByteArray()),
+            context.CancellationToken);
+        return report.ToWire();
+    }
+
+    private AuditFilter ReadFilter(QueryAuditRequest request)
+    {
+        var read = new RequestReader();
+        var institution = read.Institution(request.InstitutionId);
+        var until = read.Moment(request.Until, "until") ?? time.GetUtcNow();
+        var since = read.Moment(request.Since, "since") ?? until.AddDays(-1);
+        read.Check(since < until && until - since <= TimeSpan.FromDays(400), since, "since", "must be before until, and at most 400 days before it");
+        read.Check(System.Enum.IsDefined(request.Outcome), request.Outcome, "outcome", "must be a known outcome");
+        read.Check(request.Limit >= 0, request.Limit, "limit", "must not be negative");
+        var filter = new AuditFilter(institution, since, until)
+        {
+            Contractor = request.ContractorId.Length == 0 ? null : read.Contractor(request.ContractorId),
+            Credential = request.CredentialId.Length == 0 ? null : read.Credential(request.CredentialId),
+            Rpc = request.Rpc.Length == 0 ? null : request.Rpc,
+            Outcome = request.Outcome == Outcome.Unspecified ? null : request.Outcome,
+            CallerId = request.CallerId.Length == 0 ? null : request.CallerId,
+            RequestId = request.RequestId.Length == 0 ? null : request.RequestId,
+            Limit = request.Limit == 0 ? null : request.Limit,
+        };
+        read.ThrowIfInvalid();
+        return filter;
     }
 
     /// <summary>What every act of an operator has.</summary>

@@ -1,4 +1,5 @@
 using System.Buffers;
+using Google.Protobuf.WellKnownTypes;
 using Google.Rpc;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
@@ -43,10 +44,10 @@ internal sealed class RequestReader
         Check(Verification.Otp.TryParse(text, out var otp), otp, "otp", "must be 6 or 8 ASCII digits and nothing else");
 
     public Channel Channel(Channel channel) =>
-        Check(channel != V1.Channel.Unspecified && Enum.IsDefined(channel), channel, "channel", "must be set to a known channel");
+        Check(channel != V1.Channel.Unspecified && System.Enum.IsDefined(channel), channel, "channel", "must be set to a known channel");
 
     public Purpose Purpose(Purpose purpose) =>
-        Check(purpose != V1.Purpose.Unspecified && Enum.IsDefined(purpose), purpose, "purpose", "must be set to a known purpose");
+        Check(purpose != V1.Purpose.Unspecified && System.Enum.IsDefined(purpose), purpose, "purpose", "must be set to a known purpose");
 
     /// <summary>Why an operator does something; on record.</summary>
     public string Reason(string text) => Check(
@@ -78,6 +79,14 @@ internal sealed class RequestReader
         }
 
         return policy;
+    }
+
+    /// <summary>A moment that a caller names; null where it is not set.</summary>
+    public DateTimeOffset? Moment(Timestamp? moment, string field)
+    {
+        var valid = moment is null or { Seconds: >= 0 and < 253_402_300_800, Nanos: >= 0 and <= 999_999_999 };
+        Check(valid, moment, field, "must be a moment from 1970 to 9999");
+        return valid ? moment?.ToDateTimeOffset() : null;
     }
 
     public T Check<T>(bool valid, T value, string field, string rule)

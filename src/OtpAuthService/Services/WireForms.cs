@@ -1,4 +1,6 @@
+using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
+using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
 using OtpAuthService.Keys;
@@ -47,6 +49,49 @@ internal static class WireForms
         NewestKek = status.NewestKek ?? "",
         Credentials = status.DataKeys.Sum(k => k.Credentials),
         ToRewrap = status.ToRewrap,
+    };
+
+    public static V1.AuditRecord ToWire(this AuditRecord record, CredentialId? credential)
+    {
+        var wire = new V1.AuditRecord
+        {
+            ChainId = record.ChainId,
+            Position = record.Position,
+            DecidedAt = record.DecidedAt.ToTimestamp(),
+            Rpc = record.Rpc,
+            CallerId = record.CallerId,
+            OperatorId = record.OperatorId ?? "",
+            RequestId = record.RequestId,
+            ContractorId = record.ContractorId ?? "",
+            Channel = record.Channel,
+            Purpose = record.Purpose,
+            CredentialId = credential?.Value ?? "",
+            Outcome = record.Outcome,
+            Decision = record.Decision,
+            Reason = record.Reason ?? "",
+            PolicyVersion = record.PolicyVersion ?? 0,
+            Hash = ByteString.CopyFrom(record.Hash),
+        };
+        if (record.TimeStep is { } step)
+        {
+            wire.TimeStep = step.Value;
+        }
+
+        return wire;
+    }
+
+    public static V1.VerifyAuditResponse ToWire(this AuditReport report) => new()
+    {
+        Records = report.Records,
+        Heads = report.Heads,
+        NextChainId = report.Next?.Chain ?? 0,
+        NextPosition = report.Next?.Position ?? 0,
+        Finding = report.Fault is { } fault
+            ? new V1.AuditFinding
+            {
+                Kind = fault.Kind, ChainId = fault.Chain, Position = fault.Position, HeadNumber = fault.Head, Detail = fault.Detail,
+            }
+            : null,
     };
 
     public static V1.Binding ToWire(this Binding binding) => new()

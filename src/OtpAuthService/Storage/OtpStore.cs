@@ -29,7 +29,8 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
     private readonly SemaphoreSlim writers = new(stores.MaxWriters);
 
     /// <summary>Reads the current state of the system of record.</summary>
-    public Task<T> ReadAsync<T>(Func<OtpDbContext, CancellationToken, Task<T>> read, CancellationToken cancellation) =>
+    /// <param name="within">How long it may take; 750 ms unless told.</param>
+    public Task<T> ReadAsync<T>(Func<OtpDbContext, CancellationToken, Task<T>> read, CancellationToken cancellation, TimeSpan? within = null) =>
         InTurnAsync(
             readers,
             async stop =>
@@ -37,7 +38,7 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
                 await using var db = stores.CreateContext();
                 return await read(db, stop);
             },
-            Deadline,
+            within ?? Deadline,
             cancellation);
 
     /// <summary>
@@ -69,7 +70,9 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
             cancellation);
 
     /// <summary>Reads with one statement, on a connection for statements that many submissions share.</summary>
-    public Task<T> ReadDirectlyAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> read, CancellationToken cancellation) =>
+    /// <inheritdoc cref="ReadAsync" path="/param"/>
+    public Task<T> ReadDirectlyAsync<T>(
+        Func<NpgsqlConnection, CancellationToken, Task<T>> read, CancellationToken cancellation, TimeSpan? within = null) =>
         InTurnAsync(
             readers,
             async stop =>
@@ -77,7 +80,7 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
                 await using var connection = await stores.OpenDirectAsync(stop);
                 return await read(connection, stop);
             },
-            Deadline,
+            within ?? Deadline,
             cancellation);
 
     /// <summary>

@@ -213,6 +213,7 @@ public class MalformedMessageTests
     [
         "GetRequirement", "Register", "Verify", "Suspend", "GetInstitution", "SetInstitutionPolicy", "IssueCredential", "ImportCredentials",
         "GetCredential", "GetBinding", "ReportLost", "StopBypass", "ResumeBypass", "SetBypassOptOut",
+        "RotateKeys", "GetKeyStatus", "QueryAudit", "VerifyAudit",
     ];
 
     private static readonly CallerRoles[] Roles = Enum.GetValues<CallerRoles>();
