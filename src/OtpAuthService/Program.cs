@@ -1,12 +1,19 @@
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Options;
 using OtpAuthService;
+using OtpAuthService.Audit;
 using OtpAuthService.Hosting;
 
 try
 {
     await using var app = Server.Build(args);
     await Server.PrepareAsync(app, Console.Out);
+    if (args is ["retire-audit", var before, ..])
+    {
+        await app.Services.GetRequiredService<AuditRetirement>().RunAsync(before, Console.Out, CancellationToken.None);
+        return 0;
+    }
+
     await app.RunAsync();
     return 0;
 }

@@ -136,6 +136,7 @@ internal static class Server
         .AddSingleton<StoredLinks>()
         .AddSingleton<AuditQuery>()
         .AddSingleton<AuditVerification>()
+        .AddSingleton<AuditRetirement>()
         .AddSingleton<AuditHeads>()
         .AddHostedService(provider => provider.GetRequiredService<AuditHeads>())
         .AddSingleton<DecisionLedger>()

@@ -30,17 +30,27 @@ internal sealed class AuditHeads(
         {
             var snapshot = await AuditSnapshot.ReadAsync(db, stop);
             var fault = snapshot.Head is { } head ? await signer.FindForgedAsync(head, stop) ?? await snapshot.FindFaultAsync(db, stop) : null;
-            if (fault is null && await NextAsync(db, snapshot, stop) is { } next)
+            if (fault is null)
             {
-                // A replica that signs the same number makes this run again, on what that one has written.
-                db.AuditHeads.Add(next);
-                await db.SaveChangesAsync(stop);
+                await SignAsync(db, snapshot, stop);
             }
 
             return fault;
         },
         cancellation,
         Deadline);
+
+    /// <summary>Signs what a snapshot of the open transaction shows, whatever the head before says.</summary>
+    /// <exception cref="KekUnavailableException">The KEK provider cannot be reached.</exception>
+    public async Task SignAsync(OtpDbContext db, AuditSnapshot snapshot, CancellationToken stop)
+    {
+        if (await NextAsync(db, snapshot, stop) is { } next)
+        {
+            // A replica that signs the same number makes the transaction run again, on what that one has written.
+            db.AuditHeads.Add(next);
+            await db.SaveChangesAsync(stop);
+        }
+    }
 
     // Real time, not TimeProvider: it paces work and decides nothing.
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using Grpc.Core;
+using OtpAuthService.Audit;
 using OtpAuthService.Hosting;
 using OtpAuthService.Keys;
 using OtpAuthService.Storage;
@@ -18,7 +19,7 @@ internal sealed class Instruments
     private readonly Counter<long> securityEvents;
     private readonly Histogram<double> callDuration;
 
-    public Instruments(IMeterFactory meters, StoreAvailability store, IReplayCache replays, FileWatch files, DataKeys keys, Rewrapping rewrapping)
+    public Instruments(IMeterFactory meters, StoreAvailability store, IReplayCache replays, FileWatch files, DataKeys keys, Rewrapping rewrapping, AuditHeads heads)
     {
         var meter = meters.Create(MeterName);
         decisions = meter.CreateCounter<long>("otp.decisions", "{decision}", "Answers given, by RPC, outcome, channel, purpose, institution and whether repeated.");
@@ -39,6 +40,8 @@ internal sealed class Instruments
         meter.CreateObservableGauge("otp.keys.kek_reachable", () => keys.IsKekReachable ? 1 : 0, "{state}", "1 while the KEK provider opens data keys.");
         meter.CreateObservableGauge(
             "otp.keys.to_rewrap", () => rewrapping.Remaining, "{credential}", "Credentials under an older data key, as this replica counted them last.");
+        meter.CreateObservableGauge(
+            "otp.audit.intact", () => heads.AreIntact ? 1 : 0, "{state}", "0 once the audit records are not as the newest signed head says.");
     }
 
     public void Decided(Submission submission, Answer answer) => decisions.Add(1, new TagList

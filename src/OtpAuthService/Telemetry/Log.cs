@@ -80,4 +80,7 @@ internal static partial class Log
 
     [LoggerMessage(25, LogLevel.Warning, "A month of audit records has no partition of its own, for the common one holds records of it already")]
     public static partial void AuditPartitionMissing(this ILogger log);
+
+    [LoggerMessage(26, LogLevel.Warning, "Audit records were dropped with {Partition}, the months before the first that is kept")]
+    public static partial void AuditRetired(this ILogger log, string partition);
 }

@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using Google.Protobuf;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using OtpAuthService.Audit;
@@ -234,30 +233,7 @@ public class AuditVerificationTests(StoreKind kind)
         Assert.That(finding!.Detail, Is.Not.Empty);
     }
 
-    private async Task<(long Records, AuditFinding? Finding)> VerifyAsync(AuditHead? shipped = null)
-    {
-        var records = 0L;
-        var request = new VerifyAuditRequest { InstitutionId = "demo" };
-        if (shipped is not null)
-        {
-            request.ShippedHeadNumber = shipped.Number;
-            request.ShippedHeadHash = ByteString.CopyFrom(shipped.Hash);
-        }
-
-        do
-        {
-            var answer = await service.Operations.VerifyAuditAsync(request);
-            records += answer.Records;
-            if (answer.Finding is not null)
-            {
-                return (records, answer.Finding);
-            }
-
-            (request.ChainId, request.Position) = (answer.NextChainId, answer.NextPosition);
-        }
-        while ((request.ChainId, request.Position) != (0, 0));
-        return (records, null);
-    }
+    private Task<(long Records, AuditFinding? Finding)> VerifyAsync(AuditHead? shipped = null) => service.VerifyAuditAsync(shipped?.Number ?? 0, shipped?.Hash);
 
     private Task CopyAsync(long from, long to, int chain = 1) => ExecuteAsync(
         $"""
@@ -266,13 +242,7 @@ public class AuditVerificationTests(StoreKind kind)
          FROM audit_trail WHERE chain_id = 1 AND position = {from}
          """);
 
-    private async Task ExecuteAsync(string sql)
-    {
-        await using var db = CreateContext();
-#pragma warning disable EF1002 // The test's own words.
-        await db.Database.ExecuteSqlRawAsync(sql);
-#pragma warning restore EF1002
-    }
+    private Task ExecuteAsync(string sql) => service.ExecuteAsync(sql);
 
     private OtpDbContext CreateContext() => service.Services.GetRequiredService<StoreSet>().CreateContext();
 }

@@ -1,13 +1,16 @@
+using Google.Protobuf;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
-using OtpAuthService.Keys;
 using OtpAuthService.Institutions;
+using OtpAuthService.Keys;
 using OtpAuthService.Storage;
+using OtpAuthService.V1;
 using OtpNet;
 using Algorithm = OtpAuthService.V1.Algorithm;
+using AuditRecord = OtpAuthService.Audit.AuditRecord;
 using Credential = OtpAuthService.Credentials.Credential;
 
 namespace OtpAuthService.Tests.Fixtures;
@@ -64,6 +67,36 @@ internal static class StoreContents
             },
             CancellationToken.None);
         return new SoftToken(id.Value, new OtpUri(OtpType.Totp, Base32Encoding.ToString(key), id.Value).ToString());
+    }
+
+    /// <summary>All chains, call by call.</summary>
+    public static async Task<(long Records, AuditFinding? Finding)> VerifyAuditAsync(this OtpService service, long shippedHead = 0, byte[]? shippedHash = null)
+    {
+        var records = 0L;
+        var request = new VerifyAuditRequest
+        {
+            InstitutionId = "demo", ShippedHeadNumber = shippedHead, ShippedHeadHash = ByteString.CopyFrom(shippedHash ?? []),
+        };
+        while (true)
+        {
+            var answer = await service.Operations.VerifyAuditAsync(request);
+            records += answer.Records;
+            if (answer.Finding is not null || (answer.NextChainId, answer.NextPosition) == (0, 0))
+            {
+                return (records, answer.Finding);
+            }
+
+            (request.ChainId, request.Position) = (answer.NextChainId, answer.NextPosition);
+        }
+    }
+
+    /// <summary>What somebody with all rights on the database does.</summary>
+    public static async Task ExecuteAsync(this OtpService service, string sql)
+    {
+        await using var db = service.Services.GetRequiredService<StoreSet>().CreateContext();
+#pragma warning disable EF1002 // The test's own words.
+        await db.Database.ExecuteSqlRawAsync(sql);
+#pragma warning restore EF1002
     }
 
     private static Task<T> ReadAsync<T>(this OtpService service, Func<OtpDbContext, CancellationToken, Task<T>> read) =>

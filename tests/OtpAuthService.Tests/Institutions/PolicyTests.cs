@@ -40,6 +40,7 @@ public class PolicyTests(StoreKind kind)
             ChannelsNeedingOtp = { Channel.PcBrowser, Channel.Smartphone },
             ForeignLossReports = ForeignLossReports.Signal,
             OutcomeDetail = OutcomeDetail.Full,
+            AuditContractorIds = AuditContractorIds.Plain,
         }));
     }
 
@@ -57,6 +58,7 @@ public class PolicyTests(StoreKind kind)
             ChannelsNeedingOtp = { Channel.PcBrowser },
             ForeignLossReports = ForeignLossReports.Block,
             OutcomeDetail = OutcomeDetail.Generic,
+            AuditContractorIds = AuditContractorIds.KeyedHash,
         };
         var first = await SetAsync(policy, version: 1, name: "湊信用金庫");
         Assert.That((first.PolicyVersion, first.Repeated), Is.EqualTo((2, false)));
@@ -124,6 +126,7 @@ public class PolicyTests(StoreKind kind)
         yield return Row("channels_needing_otp", p => p.ChannelsNeedingOtp.Add((Channel)9));
         yield return Row("foreign_loss_reports", p => p.ForeignLossReports = (ForeignLossReports)7);
         yield return Row("outcome_detail", p => p.OutcomeDetail = (OutcomeDetail)3);
+        yield return Row("audit_contractor_ids", p => p.AuditContractorIds = (AuditContractorIds)3);
         yield return Row("outcome_detail", p => p.OutcomeDetail = OutcomeDetail.Generic);
         yield return Row("outcome_detail", p => (p.OutcomeDetail, p.NotRegisteredLogin) = (OutcomeDetail.Generic, Decision.Deny));
 
