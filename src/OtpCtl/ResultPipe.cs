@@ -1,0 +1,37 @@
+using System.IO.Pipes;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
+
+namespace OtpCtl;
+
+/// <summary>
+/// stdout where it is a pipe whose reader may leave, as <c>head</c> does. Console hides that from its writers, who would go on asking
+/// the service for what nobody reads.
+/// </summary>
+internal static class ResultPipe
+{
+    private const int BrokenPipe = 32; // EPIPE
+
+    /// <summary>stdout; where it is a pipe, writing throws once the reader has left, see <see cref="IsWithoutReader"/>.</summary>
+    public static TextWriter OpenOutput()
+    {
+        if (OperatingSystem.IsWindows() || !Console.IsOutputRedirected)
+        {
+            return Console.Out;
+        }
+
+        try
+        {
+            var pipe = new AnonymousPipeClientStream(PipeDirection.Out, new SafePipeHandle(preexistingHandle: 1, ownsHandle: false));
+            return new StreamWriter(pipe, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false)) { AutoFlush = true };
+        }
+        catch (IOException)
+        {
+            // A file, for one.
+            return Console.Out;
+        }
+    }
+
+    /// <summary>Nobody reads the result any more: there is nothing left to do, and nothing to complain of.</summary>
+    public static bool IsWithoutReader(this IOException error) => error.HResult == BrokenPipe;
+}
