@@ -25,7 +25,14 @@ internal static class Program
             return ReportUsage(parsed);
         }
 
-        return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, Output = ResultPipe.OpenOutput() });
+        try
+        {
+            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, Output = ResultPipe.OpenOutput() });
+        }
+        catch (IOException e) when (e.IsWithoutReader())
+        {
+            return ExitCode.Success;
+        }
     }
 
     private static RootCommand Commands()

@@ -1,4 +1,5 @@
 using System.IO.Pipes;
+using System.Net.Sockets;
 using System.Text;
 using Microsoft.Win32.SafeHandles;
 
@@ -33,5 +34,7 @@ internal static class ResultPipe
     }
 
     /// <summary>Nobody reads the result any more: there is nothing left to do, and nothing to complain of.</summary>
-    public static bool IsWithoutReader(this IOException error) => error.HResult == BrokenPipe;
+    public static bool IsWithoutReader(this Exception error) =>
+        // .NET reports it in either way, depending on how it writes to what kind of pipe.
+        error is IOException && (error.HResult == BrokenPipe || error.InnerException is SocketException { NativeErrorCode: BrokenPipe });
 }

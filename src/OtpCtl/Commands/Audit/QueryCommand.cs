@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using OtpAuthService.V1;
@@ -31,7 +32,21 @@ internal static class QueryCommand
 
     private static readonly Option<string?> Request = new("--request") { Description = "Only under this request id.", HelpName = "id" };
 
-    private static readonly Option<long> Limit = new("--limit") { Description = "At most so many records, the first ones. Default: all.", HelpName = "n" };
+    private static readonly Option<long> Limit = new("--limit")
+    {
+        Description = "At most so many records, the first ones. Default: all.",
+        HelpName = "n",
+        CustomParser = result =>
+        {
+            if (long.TryParse(result.Tokens.Single().Value, NumberStyles.None, CultureInfo.InvariantCulture, out var limit) && limit > 0)
+            {
+                return limit;
+            }
+
+            result.AddError("--limit is a number from 1 on.");
+            return 0;
+        },
+    };
 
     private static readonly Option<bool> Csv = new("--csv")
     {
@@ -51,11 +66,6 @@ internal static class QueryCommand
             if (result.GetValue(Csv) && result.GetValue(GlobalOptions.Json))
             {
                 result.AddError("--csv and --json exclude each other.");
-            }
-
-            if (result.GetResult(Limit) is { Implicit: false } limit && !limit.Errors.Any() && limit.GetValueOrDefault<long>() < 1)
-            {
-                result.AddError("--limit is at least 1.");
             }
         });
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => QueryAsync(parsed, call), cancellation));
