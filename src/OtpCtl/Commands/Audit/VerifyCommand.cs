@@ -89,6 +89,6 @@ internal static class VerifyCommand
         var place = finding.HeadNumber != 0
             ? FormattableString.Invariant($"head {finding.HeadNumber}")
             : FormattableString.Invariant($"chain {finding.ChainId}, position {finding.Position}");
-        return $"{AnswerText.Text(finding.Kind)}, {place}: {finding.Detail}";
+        return $"{AnswerText.Text(finding.Kind)}, {place}: {finding.Detail.TrimEnd('.')}.";
     }
 }
