@@ -61,6 +61,25 @@ public sealed class OtpCtlUsageTests
     }
 
     [Test]
+    public async Task Verify_FileWithoutAHead_Exits2AndSendsNothing()
+    {
+        var file = Path.GetTempFileName();
+
+        var result = await OtpCtlProcess.RunAsync("audit", "verify", "--heads", file, "--address", $"http://127.0.0.1:{Loopback.FreePort()}");
+
+        File.Delete(file);
+        Assert.That((result.ExitCode, result.Errors), Is.EqualTo((2, $"otpctl: there is no head in {Path.GetFileName(file)}.\n")));
+    }
+
+    [Test]
+    public async Task Help_WhoseReaderLeaves_EndsQuietly()
+    {
+        var result = await OtpCtlProcess.ReadOneLineAsync("--help");
+
+        Assert.That((result.ExitCode, result.Errors), Is.EqualTo((0, "")));
+    }
+
+    [Test]
     public async Task Call_NobodyListens_Exits4AndSaysThatNothingWasSent()
     {
         var result = await OtpCtlProcess.RunAsync(

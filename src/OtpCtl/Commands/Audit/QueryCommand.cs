@@ -26,7 +26,7 @@ internal static class QueryCommand
     private static readonly Option<string?> Rpc = new("--rpc") { Description = "Only of this RPC, such as Verify.", HelpName = "name" };
 
     private static readonly Option<string?> OutcomeOption =
-        new Option<string?>("--outcome") { Description = "Only with this outcome.", HelpName = "outcome" }.AcceptOnlyFromAmong([.. Outcomes().Keys]);
+        new Option<string?>("--outcome") { Description = "Only with this outcome, such as accepted, mismatch or already-used.", HelpName = "outcome" }.AcceptOnlyFromAmong([.. Outcomes().Keys]);
 
     private static readonly Option<string?> Caller = new("--caller") { Description = "Only of this caller.", HelpName = "id" };
 
