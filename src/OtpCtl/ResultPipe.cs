@@ -13,23 +13,22 @@ internal static class ResultPipe
 {
     private const int BrokenPipe = 32; // EPIPE
 
-    /// <summary>stdout; where it is a pipe, writing throws once the reader has left, see <see cref="IsWithoutReader"/>.</summary>
-    public static TextWriter OpenOutput()
+    /// <summary>From now on, writing to a pipe on stdout throws once its reader has left, see <see cref="IsWithoutReader"/>.</summary>
+    public static void WatchReader()
     {
         if (OperatingSystem.IsWindows() || !Console.IsOutputRedirected)
         {
-            return Console.Out;
+            return;
         }
 
         try
         {
             var pipe = new AnonymousPipeClientStream(PipeDirection.Out, new SafePipeHandle(preexistingHandle: 1, ownsHandle: false));
-            return new StreamWriter(pipe, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false)) { AutoFlush = true };
+            Console.SetOut(new StreamWriter(pipe, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false)) { AutoFlush = true });
         }
         catch (IOException)
         {
-            // A file, for one.
-            return Console.Out;
+            // Not a pipe but a file, for one: Console can write to that.
         }
     }
 
