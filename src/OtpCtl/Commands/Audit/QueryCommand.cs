@@ -32,13 +32,13 @@ internal static class QueryCommand
 
     private static readonly Option<string?> Request = new("--request") { Description = "Only under this request id.", HelpName = "id" };
 
-    private static readonly Option<long> Limit = new("--limit")
+    private static readonly Option<int> Limit = new("--limit")
     {
-        Description = "At most so many records, the first ones. Default: all.",
+        Description = "At most so many records, the oldest ones. Default: all.",
         HelpName = "n",
         CustomParser = result =>
         {
-            if (long.TryParse(result.Tokens.Single().Value, NumberStyles.None, CultureInfo.InvariantCulture, out var limit) && limit > 0)
+            if (int.TryParse(result.Tokens.Single().Value, NumberStyles.None, CultureInfo.InvariantCulture, out var limit) && limit > 0)
             {
                 return limit;
             }
@@ -57,7 +57,7 @@ internal static class QueryCommand
     {
         var command = new Command(
             "query",
-            "Prints audit records in the order of their chains: one line each, without the hash and others that --csv and --json have; with --json one JSON document per line.")
+            "Prints audit records, the oldest first: one line each, without the hash and others that --csv and --json have; with --json one JSON document per line.")
         {
             Since, Until, Contractor, Credential, Rpc, OutcomeOption, Caller, Request, Limit, Csv,
         };
