@@ -84,7 +84,7 @@ internal static class AnswerOutput
 
     private static IEnumerable<(string Name, string Value)> RowsOf(string name, object value) => value switch
     {
-        Timestamp moment => [(name, moment.ToDateTimeOffset().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture))],
+        Timestamp moment => [(name, AnswerText.Text(moment))],
         Duration duration => [(name, AnswerText.Text(duration))],
         // A message without a field set still says something by being there.
         IMessage part => Rows(part, $"{name}.").DefaultIfEmpty((name, "yes")),

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.RegularExpressions;
 using Google.Protobuf.WellKnownTypes;
 using Spectre.Console;
@@ -7,6 +8,9 @@ namespace OtpCtl;
 /// <summary>How single values of answers are spelled.</summary>
 internal static partial class AnswerText
 {
+    /// <summary>UTC, to the millisecond: "2026-03-31T00:00:00.000Z".</summary>
+    public static string Text(Timestamp moment) => moment.ToDateTimeOffset().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
+
     /// <summary>30.5 seconds → "30.5 s".</summary>
     public static string Text(Duration duration) => FormattableString.Invariant($"{duration.ToTimeSpan().TotalSeconds:0.###} s");
 

@@ -10,6 +10,7 @@ internal static class ExitCode
     public const int Usage = 2;
     public const int Refused = 3;
     public const int Unavailable = 4;
+    public const int NotAsWritten = 5;
     public const int Interrupted = 130;
 
     /// <summary>The end of every --help.</summary>
@@ -20,6 +21,7 @@ internal static class ExitCode
           2    wrong usage; nothing was sent
           3    refused by the service: INVALID_ARGUMENT, PERMISSION_DENIED, NOT_FOUND, ...
           4    no result from the service: unreachable, too slow or failed; stderr says whether the outcome is unknown
+          5    the audit records are not as they were written (audit verify)
           130  interrupted
         """;
 

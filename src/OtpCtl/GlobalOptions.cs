@@ -51,6 +51,6 @@ internal static class GlobalOptions
         Recursive = true,
     };
 
-    // An empty variable is how compose files and shells say "not set".
-    private static string? FromEnvironment(string name) => Environment.GetEnvironmentVariable(name) is { Length: > 0 } value ? value : null;
+    /// <summary>An empty variable is how compose files and shells say "not set".</summary>
+    public static string? FromEnvironment(string name) => Environment.GetEnvironmentVariable(name) is { Length: > 0 } value ? value : null;
 }

@@ -3,10 +3,12 @@ using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using System.Text;
 using OtpCtl.Commands.Demo;
+using Audit = OtpCtl.Commands.Audit;
 using Binding = OtpCtl.Commands.Binding;
 using Bypass = OtpCtl.Commands.Bypass;
 using Credential = OtpCtl.Commands.Credential;
 using Institution = OtpCtl.Commands.Institution;
+using Key = OtpCtl.Commands.Key;
 
 namespace OtpCtl;
 
@@ -16,6 +18,7 @@ internal static class Program
     private static async Task<int> Main(string[] args)
     {
         Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
+        ResultPipe.WatchReader();
         // No response files: an OTP or an ID that starts with '@' is not a file to read.
         var parsed = Commands().Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Action is ParseErrorAction)
@@ -23,7 +26,14 @@ internal static class Program
             return ReportUsage(parsed);
         }
 
-        return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+        try
+        {
+            return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+        }
+        catch (IOException e) when (e.IsWithoutReader())
+        {
+            return ExitCode.Success;
+        }
     }
 
     private static RootCommand Commands()
@@ -54,6 +64,16 @@ internal static class Program
                 Binding.ReportLostCommand.Create(),
                 Binding.BypassCommand.Create(),
                 Binding.ShowCommand.Create(),
+            },
+            new Command("key", "The keys that wrap credential keys: rotate, status.")
+            {
+                Key.RotateCommand.Create(),
+                Key.StatusCommand.Create(),
+            },
+            new Command("audit", "What was decided and done, as it was written: query, verify.")
+            {
+                Audit.QueryCommand.Create(),
+                Audit.VerifyCommand.Create(),
             },
             DemoCommand.Create(),
             GlobalOptions.Address,

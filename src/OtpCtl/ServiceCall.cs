@@ -27,7 +27,7 @@ internal sealed record ServiceCall(OtpAuthChannel Service, string Institution, s
             using var service = OpenChannel(parsed);
             return await SendAsync(parsed, new(service, parsed.GetRequiredValue(GlobalOptions.Institution), requestId, cancellation), command);
         }
-        catch (Exception e) when (e is UsageException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is UsageException or IOException or UnauthorizedAccessException && !e.IsWithoutReader())
         {
             errors.WriteLine($"otpctl: {e.Message}");
             return ExitCode.Usage;

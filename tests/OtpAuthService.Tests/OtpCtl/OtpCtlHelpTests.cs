@@ -21,6 +21,12 @@ public sealed class OtpCtlHelpTests
     [TestCase("bypass", "bypass")]
     [TestCase("bypass-stop", "bypass stop")]
     [TestCase("bypass-resume", "bypass resume")]
+    [TestCase("key", "key")]
+    [TestCase("key-rotate", "key rotate")]
+    [TestCase("key-status", "key status")]
+    [TestCase("audit", "audit")]
+    [TestCase("audit-query", "audit query")]
+    [TestCase("audit-verify", "audit verify")]
     [TestCase("demo", "demo")]
     public async Task Help_OfEachCommand_IsAsInTheGoldenFile(string golden, string command)
     {

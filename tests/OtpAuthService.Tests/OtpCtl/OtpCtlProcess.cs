@@ -23,6 +23,18 @@ internal static class OtpCtlProcess
         return new(process.ExitCode, await output, await errors);
     }
 
+    /// <summary>Like <c>otpctl … | head -n 1</c>: reads a line of the result, then leaves.</summary>
+    public static async Task<Result> ReadOneLineAsync(params string[] args)
+    {
+        using var process = Process.Start(StartInfo(args))!;
+        process.StandardInput.Close();
+        var errors = process.StandardError.ReadToEndAsync();
+        var line = await process.StandardOutput.ReadLineAsync();
+        process.StandardOutput.Close();
+        await process.WaitForExitAsync();
+        return new(process.ExitCode, line ?? "", await errors);
+    }
+
     private static ProcessStartInfo StartInfo(string[] args)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath is { } host && Path.GetFileNameWithoutExtension(host) == "dotnet" ? host : "dotnet")

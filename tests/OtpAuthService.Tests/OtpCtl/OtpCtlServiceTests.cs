@@ -77,6 +77,16 @@ public sealed class OtpCtlServiceTests
     }
 
     [Test]
+    public async Task Institution_WhoseRecordsHashContractors_IsShown()
+    {
+        string[] minato = ["--institution", "minato"];
+        Assert.That((await OtpCtlAsync([.. minato, "institution", "set", "--audit-contractor-ids", "keyed-hash", "--reason", "a test"])).ExitCode, Is.Zero);
+        Assert.That((await OtpCtlAsync([.. minato, "institution", "show"])).Output, Does.Contain("policy.audit_contractor_ids: KEYED_HASH\n"));
+        Assert.That((await OtpCtlAsync([.. minato, "institution", "set", "--audit-contractor-ids", "plain", "--reason", "a test"])).ExitCode, Is.Zero);
+        Assert.That((await OtpCtlAsync([.. minato, "institution", "show"])).Output, Does.Contain("policy.audit_contractor_ids: PLAIN\n"));
+    }
+
+    [Test]
     public async Task Bypass_StoppedAndResumed_IsShownByTheInstitution()
     {
         Assert.That((await OtpCtlAsync("bypass", "stop", "--institution", "minato", "--reason", "a test")).ExitCode, Is.Zero);
@@ -146,6 +156,15 @@ public sealed class OtpCtlServiceTests
                 → ACCEPTED, ALLOW, attempts left: 5
             """));
         Assert.That(result.Errors, Does.EndWith("16 steps, each answered as expected.\n"));
+    }
+
+    [Test]
+    public async Task Demo_WhoseReaderLeaves_EndsQuietlyAndAtOnce()
+    {
+        var result = await OtpCtlProcess.ReadOneLineAsync("demo", "--address", address);
+
+        Assert.That(result.Output, Does.StartWith("Contractor "));
+        Assert.That((result.ExitCode, result.Errors), Is.EqualTo((0, "")), "it did not walk on to its 16th step, and does not complain");
     }
 
     [Test]

@@ -18,6 +18,18 @@ public sealed class OtpCtlUsageTests
     [TestCase("binding verify --contractor a --channel fax --otp 123456")]
     [TestCase("binding verify --contractor a")]
     [TestCase("binding register --contractor a --otp 123456")]
+    [TestCase("key rotate --reason test")]
+    [TestCase("key rotate --kind data-key")]
+    [TestCase("key rotate --kind pin --reason test")]
+    [TestCase("audit query --since yesterday")]
+    [TestCase("audit query --until 2026-02-30")]
+    [TestCase("audit query --since 24x")]
+    [TestCase("audit query --outcome right")]
+    [TestCase("audit query --limit 0")]
+    [TestCase("audit query --limit many")]
+    [TestCase("audit query --csv --json")]
+    [TestCase("audit verify --heads /no/such/file")]
+    [TestCase("institution set --audit-contractor-ids none --reason test")]
     [TestCase("--address otp.example:5080 demo")]
     [TestCase("--address http://otp.example:5080 demo")]
     [TestCase("--trust /no/such/file --address https://localhost demo")]
@@ -46,6 +58,25 @@ public sealed class OtpCtlUsageTests
         File.Delete(file);
         Assert.That(result.Errors, Does.Contain("exclude each other"));
         Assert.That(result.ExitCode, Is.EqualTo(2));
+    }
+
+    [Test]
+    public async Task Verify_FileWithoutAHead_Exits2AndSendsNothing()
+    {
+        var file = Path.GetTempFileName();
+
+        var result = await OtpCtlProcess.RunAsync("audit", "verify", "--heads", file, "--address", $"http://127.0.0.1:{Loopback.FreePort()}");
+
+        File.Delete(file);
+        Assert.That((result.ExitCode, result.Errors), Is.EqualTo((2, $"otpctl: there is no head in {Path.GetFileName(file)}.\n")));
+    }
+
+    [Test]
+    public async Task Help_WhoseReaderLeaves_EndsQuietly()
+    {
+        var result = await OtpCtlProcess.ReadOneLineAsync("--help");
+
+        Assert.That((result.ExitCode, result.Errors), Is.EqualTo((0, "")));
     }
 
     [Test]

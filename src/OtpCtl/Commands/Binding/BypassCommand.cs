@@ -12,7 +12,7 @@ internal static class BypassCommand
     {
         var command = new Command("bypass", "Sets a contractor's own wish about モバイルIB: never without an OTP, or as the callers' grants say.")
         {
-            ContractorOption.Option, Never, Allow, ReasonOption.Option, ServiceCall.RequestIdOption,
+            ContractorOption.Option, Never, Allow, ReasonOption.Option, OperatorOption.Option, ServiceCall.RequestIdOption,
         };
         command.Validators.Add(result =>
         {
@@ -35,6 +35,7 @@ internal static class BypassCommand
                 ContractorId = parsed.GetRequiredValue(ContractorOption.Option),
                 NeverBypass = parsed.GetValue(Never),
                 Reason = parsed.GetRequiredValue(ReasonOption.Option),
+                OperatorId = OperatorOption.Read(parsed),
             },
             cancellationToken: call.Cancellation));
         return ExitCode.Success;

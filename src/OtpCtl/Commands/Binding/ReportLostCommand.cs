@@ -15,7 +15,7 @@ internal static class ReportLostCommand
     {
         var command = new Command("report-lost", "Stops a contractor's lost credential at once, on every replica.")
         {
-            ContractorOption.Option, Kind, ReasonOption.Option, ServiceCall.RequestIdOption,
+            ContractorOption.Option, Kind, ReasonOption.Option, OperatorOption.Option, ServiceCall.RequestIdOption,
         };
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => ReportAsync(parsed, call), cancellation));
         return command;
@@ -31,6 +31,7 @@ internal static class ReportLostCommand
                 ContractorId = parsed.GetRequiredValue(ContractorOption.Option),
                 Kind = KindOf(parsed.GetRequiredValue(Kind)),
                 Reason = parsed.GetRequiredValue(ReasonOption.Option),
+                OperatorId = OperatorOption.Read(parsed),
             },
             cancellationToken: call.Cancellation));
         return ExitCode.Success;

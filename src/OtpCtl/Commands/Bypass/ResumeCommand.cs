@@ -6,7 +6,10 @@ internal static class ResumeCommand
 {
     public static Command Create()
     {
-        var command = new Command("resume", "Ends bypass stop: callers' grants hold again.") { ReasonOption.Option, ServiceCall.RequestIdOption };
+        var command = new Command("resume", "Ends bypass stop: callers' grants hold again.")
+        {
+            ReasonOption.Option, OperatorOption.Option, ServiceCall.RequestIdOption,
+        };
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => ResumeAsync(parsed, call), cancellation));
         return command;
     }
@@ -14,7 +17,13 @@ internal static class ResumeCommand
     private static async Task<int> ResumeAsync(ParseResult parsed, ServiceCall call)
     {
         AnswerOutput.Write(parsed, await call.Service.Operations.ResumeBypassAsync(
-            new() { RequestId = call.RequestId, InstitutionId = call.Institution, Reason = parsed.GetRequiredValue(ReasonOption.Option) },
+            new()
+            {
+                RequestId = call.RequestId,
+                InstitutionId = call.Institution,
+                Reason = parsed.GetRequiredValue(ReasonOption.Option),
+                OperatorId = OperatorOption.Read(parsed),
+            },
             cancellationToken: call.Cancellation));
         return ExitCode.Success;
     }

@@ -43,7 +43,7 @@ internal static class ImportCommand
     {
         var command = new Command("import", "Takes in a supplier's file of credentials, all or nothing.")
         {
-            File, Format, Supplier, KeyFile, KeyStdin, ServiceCall.RequestIdOption,
+            File, Format, Supplier, KeyFile, KeyStdin, OperatorOption.Option, ServiceCall.RequestIdOption,
         };
         command.Validators.Add(result =>
         {
@@ -66,6 +66,7 @@ internal static class ImportCommand
             Format = ImportFormat.Pskc,
             Supplier = parsed.GetValue(Supplier) ?? "",
             PreSharedKey = ByteString.CopyFrom(await ReadKeyAsync(parsed, file, call.Cancellation)),
+            OperatorId = OperatorOption.Read(parsed),
         };
         using var upload = call.Service.Operations.ImportCredentials(
             deadline: (TimeProvider.System.GetUtcNow() + Deadline).UtcDateTime, cancellationToken: call.Cancellation);

@@ -29,7 +29,7 @@ internal static class IssueCommand
     {
         var command = new Command("issue", "Makes a credential and prints its ID and, this once, its key as an otpauth URI and QR code.")
         {
-            Digits, Period, Algorithm, NoQr, ServiceCall.RequestIdOption,
+            Digits, Period, Algorithm, NoQr, OperatorOption.Option, ServiceCall.RequestIdOption,
         };
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => IssueAsync(parsed, call), cancellation));
         return command;
@@ -45,6 +45,7 @@ internal static class IssueCommand
                 Digits = parsed.GetValue(Digits),
                 PeriodSeconds = parsed.GetValue(Period),
                 Algorithm = ReadAlgorithm(parsed),
+                OperatorId = OperatorOption.Read(parsed),
             },
             cancellationToken: call.Cancellation);
         AnswerOutput.Write(parsed, answer);

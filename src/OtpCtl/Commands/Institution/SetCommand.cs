@@ -55,14 +55,20 @@ internal static class SetCommand
         Description = "What answers tell: the outcome, or for every refusal the same (needs both logins at deny).",
     }.AcceptOnlyFromAmong("full", "generic");
 
+    private static readonly Option<string?> AuditContractorIds = new Option<string?>("--audit-contractor-ids")
+    {
+        Description = "How audit records name contractors from now on: the ID, or a keyed hash from which the ID is not to be had.",
+    }.AcceptOnlyFromAmong("plain", "keyed-hash");
+
     private static readonly System.CommandLine.Option[] Changes =
-        [DisplayName, Window, TemporaryLimit, HardLimit, TemporaryLock, NotRegisteredLogin, SuspendedLogin, Channels, ForeignLoss, Detail];
+        [DisplayName, Window, TemporaryLimit, HardLimit, TemporaryLock, NotRegisteredLogin, SuspendedLogin, Channels, ForeignLoss, Detail, AuditContractorIds];
 
     public static Command Create()
     {
         var command = new Command("set", "Changes the policy of the institution; what is not named stays as it is.");
         Array.ForEach(Changes, command.Options.Add);
         command.Options.Add(ReasonOption.Option);
+        command.Options.Add(OperatorOption.Option);
         command.Options.Add(ServiceCall.RequestIdOption);
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => SetAsync(parsed, call), cancellation));
         return command;
@@ -86,6 +92,7 @@ internal static class SetCommand
                 Policy = current.Policy,
                 ExpectedVersion = current.PolicyVersion,
                 Reason = parsed.GetRequiredValue(ReasonOption.Option),
+                OperatorId = OperatorOption.Read(parsed),
             },
             cancellationToken: call.Cancellation));
         return ExitCode.Success;
@@ -128,6 +135,12 @@ internal static class SetCommand
             "full" => OutcomeDetail.Full,
             "generic" => OutcomeDetail.Generic,
             _ => policy.OutcomeDetail,
+        };
+        policy.AuditContractorIds = parsed.GetValue(AuditContractorIds) switch
+        {
+            "plain" => OtpAuthService.V1.AuditContractorIds.Plain,
+            "keyed-hash" => OtpAuthService.V1.AuditContractorIds.KeyedHash,
+            _ => policy.AuditContractorIds,
         };
         if (parsed.GetValue(Channels) is { Length: > 0 } channels)
         {

@@ -1,0 +1,63 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.RegularExpressions;
+
+namespace OtpCtl.Commands.Audit;
+
+/// <summary>A bound of a time range, as people say it: an instant, a local date and time, or so long ago.</summary>
+internal static partial class MomentOption
+{
+    private static readonly string[] DateAndTimeForms =
+        ["yyyy-MM-dd", "yyyy-MM-dd'T'HH:mm", "yyyy-MM-dd'T'HH:mm:ss", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFF"];
+
+    public static Option<DateTimeOffset?> Create(string name, string description) => new(name)
+    {
+        Description = description,
+        HelpName = "moment",
+        CustomParser = result =>
+        {
+            var text = result.Tokens.Single().Value;
+            if (Parse(text, TimeProvider.System) is { } moment)
+            {
+                return moment;
+            }
+
+            result.AddError($"'{text}' is not a moment: 2026-03-31T09:00:00+09:00, 2026-03-31T00:00Z, 2026-03-31T09:00, 2026-03-31, 90m, 24h or 7d.");
+            return null;
+        },
+    };
+
+    /// <summary>
+    /// An ISO 8601 date, or date and time, with an offset or in the clock's local zone; or a number of s, m, h, d or w before the clock's
+    /// now, where a day is 24 hours. Null for anything else.
+    /// </summary>
+    public static DateTimeOffset? Parse(string text, TimeProvider clock)
+    {
+        if (Ago().Match(text) is { Success: true } ago)
+        {
+            return Before(clock.GetUtcNow(), ago.Groups["number"].Value, ago.Groups["unit"].Value);
+        }
+
+        var instants = DateAndTimeForms.Skip(1).SelectMany(form => new[] { form + "'Z'", form + "zzz" }).ToArray();
+        if (DateTimeOffset.TryParseExact(text, instants, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var instant))
+        {
+            return instant;
+        }
+
+        return DateTime.TryParseExact(text, DateAndTimeForms, CultureInfo.InvariantCulture, DateTimeStyles.None, out var local)
+            ? new DateTimeOffset(local, clock.LocalTimeZone.GetUtcOffset(local))
+            : null;
+    }
+
+    private static DateTimeOffset? Before(DateTimeOffset now, string number, string unit)
+    {
+        var unitSeconds = unit switch { "s" => 1, "m" => 60, "h" => 3_600, "d" => 86_400, _ => 604_800 };
+        // At most nine digits: the product fits.
+        var seconds = long.Parse(number, NumberStyles.None, CultureInfo.InvariantCulture) * unitSeconds;
+        return seconds <= (now - DateTimeOffset.UnixEpoch).TotalSeconds ? now.AddSeconds(-seconds) : null;
+    }
+
+    // \z and [0-9]: no trailing newline and no full-width digits.
+    [GeneratedRegex(@"\A(?<number>[0-9]{1,9})(?<unit>[smhdw])\z")]
+    private static partial Regex Ago();
+}
