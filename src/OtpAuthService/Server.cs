@@ -61,6 +61,11 @@ internal static class Server
         var embedded = app.Configuration.IsEmbedded();
         var options = app.Services.GetRequiredService<IOptions<OtpAuthOptions>>().Value;
         var log = app.Services.GetRequiredService<ILogger<StartUp>>();
+        if (app.Environment.IsProduction())
+        {
+            CoreDumps.Forbid();
+        }
+
         if (embedded)
         {
             if (app.Environment.IsProduction() && !options.AllowEmbeddedInProduction)

@@ -19,6 +19,9 @@ internal sealed class AuditHeads(
     /// <summary>Partitions are made two months ahead.</summary>
     private static readonly TimeSpan BetweenPartitions = TimeSpan.FromHours(6);
 
+    /// <summary>The newest head when this replica looked last.</summary>
+    private long seen;
+
     /// <summary>Whether the records were as the newest head says when this replica looked last.</summary>
     public bool AreIntact { get; private set; } = true;
 
@@ -68,18 +71,34 @@ internal sealed class AuditHeads(
                     ensured = time.GetUtcNow();
                 }
 
-                Report(await SignAsync(stoppingToken) ?? await shipment.ShipAsync(stoppingToken));
+                Report(await SignUnlessAnotherDidAsync(stoppingToken) ?? await shipment.ShipAsync(stoppingToken));
             }
-            catch (Exception postponed) when (!stoppingToken.IsCancellationRequested)
+            catch (StoreUnavailableException)
             {
-                log.AuditHeadPostponed(postponed.Message);
+                // The store's monitor tells of it.
             }
-            catch (OperationCanceledException)
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
             {
                 return;
             }
+            catch (Exception postponed)
+            {
+                log.AuditHeadPostponed(postponed.Message);
+            }
         }
     }
+
+    /// <summary>One head per interval is enough, however many replicas there are.</summary>
+    private async Task<AuditFault?> SignUnlessAnotherDidAsync(CancellationToken cancellation)
+    {
+        var newest = await ReadNewestAsync(cancellation);
+        var fault = newest == seen ? await SignAsync(cancellation) : null;
+        seen = newest == seen ? await ReadNewestAsync(cancellation) : newest;
+        return fault;
+    }
+
+    private Task<long> ReadNewestAsync(CancellationToken cancellation) =>
+        store.ReadAsync(async (db, stop) => await db.AuditHeads.MaxAsync(h => (long?)h.Number, stop) ?? 0, cancellation);
 
     private async Task EnsurePartitionsAsync(CancellationToken cancellation)
     {

@@ -60,7 +60,8 @@ internal sealed class KeyRotation(IKekProvider kek, DataKeys dataKeys, OtpStore 
             async (db, stop) => (
                 await db.DataKeys.AsNoTracking().OrderBy(k => k.Version).ToListAsync(stop),
                 await db.Credentials.GroupBy(c => c.KeyVersion).Select(g => new { g.Key, Count = g.LongCount() }).ToDictionaryAsync(g => g.Key, g => g.Count, stop)),
-            cancellation);
+            cancellation,
+            Deadline);
         string? newest = null;
         try
         {

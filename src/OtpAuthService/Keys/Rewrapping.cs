@@ -25,10 +25,16 @@ internal sealed class Rewrapping(
     /// <summary>Longer than any replica takes to see a new data key: until then it may wrap under the one before.</summary>
     private static readonly TimeSpan Grace = TimeSpan.FromMinutes(1);
 
+    private static readonly TimeSpan LongestCount = TimeSpan.FromSeconds(10);
+
     /// <summary>Of PostgreSQL's advisory locks: one replica at a time, or they would wrap the same ones.</summary>
     private const long Turn = 0x6F74705F72657772;
 
+    /// <summary>To count them all takes a while; in between what was done is subtracted.</summary>
+    private static readonly TimeSpan BetweenCounts = TimeSpan.FromSeconds(30);
+
     private long remaining;
+    private long countedAt;
 
     /// <summary>Credentials that are not under the newest data key, as they were counted last.</summary>
     public long Remaining => Interlocked.Read(ref remaining);
@@ -49,13 +55,17 @@ internal sealed class Rewrapping(
 
                 await RewrapAsync(stoppingToken);
             }
-            catch (Exception postponed) when (postponed is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
+            catch (StoreUnavailableException)
             {
-                log.RewrappingPostponed(postponed.Message);
+                // The store's monitor tells of it.
             }
-            catch (OperationCanceledException)
+            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
             {
                 return;
+            }
+            catch (Exception postponed)
+            {
+                log.RewrappingPostponed(postponed.Message);
             }
         }
     }
@@ -68,7 +78,12 @@ internal sealed class Rewrapping(
             return;
         }
 
-        Interlocked.Exchange(ref remaining, await CountAsync(outdated, stop));
+        if (Remaining == 0 || Stopwatch.GetElapsedTime(countedAt) > BetweenCounts)
+        {
+            Interlocked.Exchange(ref remaining, await CountAsync(outdated, stop));
+            countedAt = Stopwatch.GetTimestamp();
+        }
+
         for (var began = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(began) < Pause;)
         {
             var step = Stopwatch.GetTimestamp();
@@ -80,17 +95,18 @@ internal sealed class Rewrapping(
 
             if (count == 0)
             {
+                Interlocked.Exchange(ref remaining, 0);
                 await RemoveUnusedAsync(outdated, stop);
                 return;
             }
 
-            Interlocked.Add(ref remaining, -count);
+            Interlocked.Exchange(ref remaining, Math.Max(1, Remaining - count));
             await Task.Delay(Rest * Stopwatch.GetElapsedTime(step), stop);
         }
     }
 
     private Task<long> CountAsync(List<int> outdated, CancellationToken stop) =>
-        store.ReadAsync((db, deadline) => db.Credentials.LongCountAsync(c => outdated.Contains(c.KeyVersion), deadline), stop);
+        store.ReadAsync((db, deadline) => db.Credentials.LongCountAsync(c => outdated.Contains(c.KeyVersion), deadline), stop, LongestCount);
 
     /// <returns>How many there were; null where it is another replica's turn.</returns>
     private Task<int?> RewrapSliceAsync(List<int> outdated, CancellationToken stop) => store.WriteAsync<int?>(

@@ -101,7 +101,7 @@ internal static class ProposalStatement
         // about a wait that was cut short.
         await rows.NextResultAsync(stop);
         written.Sort();
-        return (written.ConvertAll(n => proposed[n]), written.Aggregate(chain.End, (end, n) => end.Next(digests[n])));
+        return (written.ConvertAll(n => proposed[n]), chain.End.Behind(written.ConvertAll(n => digests[n])));
     }
 
     private static void AddColumns(NpgsqlParameterCollection columns, List<PendingDecision> proposed, List<AuditRecord> records)

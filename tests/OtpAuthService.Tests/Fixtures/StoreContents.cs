@@ -27,7 +27,7 @@ internal static class StoreContents
         await db.Contractors.CountAsync(stop),
         await db.Contractors.SumAsync(c => c.ConsecutiveFailures, stop)));
 
-    /// <summary>The audit records of one contractor, the oldest first.</summary>
+    /// <summary>The audit records of one contractor, the oldest first; in no order among those that were decided at the same moment on different chains.</summary>
     public static Task<List<AuditRecord>> AuditAsync(this OtpService service, string contractor) => service.ReadAsync((db, stop) => db.AuditRecords.AsNoTracking()
         .Where(r => r.ContractorId == contractor).OrderBy(r => r.DecidedAt).ThenBy(r => r.ChainId).ThenBy(r => r.Position).ToListAsync(stop));
 

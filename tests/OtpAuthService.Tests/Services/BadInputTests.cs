@@ -223,6 +223,10 @@ public class BadInputTests(StoreKind kind)
         new("period_seconds", "45", 45),
         new("period_seconds", "negative", -30),
         new("algorithm", "unknown", (Algorithm)99),
+        new("operator_id", "65 characters", new string('a', 65)),
+        new("operator_id", "with a space", "h sato"),
+        new("operator_id", "with a line break", "h.sato\n"),
+        new("operator_id", "full-width", "ｓａｔｏ"),
     ];
 
     private static IEnumerable<string> AllRpcs => [.. CustomerRpcs, .. OperatorRpcs];

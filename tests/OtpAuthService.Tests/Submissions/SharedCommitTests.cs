@@ -46,7 +46,7 @@ public class SharedCommitTests(StoreKind kind)
         var answers = await InOneBatchAsync(steps.Select(step => Verify(contractor, token.At(Now, step))));
 
         Assert.That(answers.Select(a => a.Outcome), Is.EqualTo(outcomes));
-        Assert.That((await service.AuditAsync(contractor)).Skip(1).Select(r => r.Outcome), Is.EqualTo(outcomes));
+        Assert.That((await service.AuditAsync(contractor)).Where(r => r.Rpc == "Verify").Select(r => r.Outcome), Is.EquivalentTo(outcomes));
         Assert.That((await service.Operations.BindingAsync(contractor)).ConsecutiveFailures, Is.Zero);
     }
 
@@ -229,7 +229,7 @@ public class SharedCommitTests(StoreKind kind)
         var (retried, repeated) = (await request(), await request());
         Assert.That((retried.Outcome, retried.Repeated), Is.EqualTo((expected, false)));
         Assert.That((repeated.Outcome, repeated.Repeated), Is.EqualTo((expected, true)));
-        Assert.That((await service.AuditAsync(contractor)).Skip(1).Select(r => r.Outcome), Is.EqualTo(new[] { expected }));
+        Assert.That((await service.AuditAsync(contractor)).Where(r => r.Rpc != "Register").Select(r => r.Outcome), Is.EqualTo(new[] { expected }));
         Assert.That((await service.Operations.BindingAsync(contractor)).ConsecutiveFailures, Is.EqualTo(contractorsRow ? 1 : 0));
     }
 
@@ -352,7 +352,7 @@ public class SharedCommitTests(StoreKind kind)
         }
 
         Assert.That((await service.Auth.VerifyAsync(request)).Outcome, Is.EqualTo(Outcome.Accepted));
-        Assert.That((await service.AuditAsync(contractor)).Skip(1).Select(r => r.Outcome), Is.EqualTo(new[] { Outcome.Accepted }));
+        Assert.That((await service.AuditAsync(contractor)).Where(r => r.Rpc != "Register").Select(r => r.Outcome), Is.EqualTo(new[] { Outcome.Accepted }));
         Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now))).Outcome, Is.EqualTo(Outcome.AlreadyUsed));
     }
 
