@@ -87,6 +87,7 @@ internal static class Server
         app.Services.GetRequiredService<CallerDirectory>();
         // Made now and not by the first customer's call: connects to Redis, and has the metrics told from the start.
         app.Services.GetRequiredService<Instruments>();
+        app.Services.GetRequiredService<CustodyInstruments>();
         var start = app.Services.GetRequiredService<StartUp>();
         foreach (var setting in app.Environment.IsProduction() ? StoreSettings.FindPlaintext(app.Configuration) : [])
         {
@@ -124,6 +125,7 @@ internal static class Server
         .AddSingleton<KeyWrapping>()
         .AddSingleton<KeyRotation>()
         .AddSingleton<Rewrapping>()
+        .AddSingleton<CustodyInstruments>()
         .AddHostedService(provider => provider.GetRequiredService<Rewrapping>())
         .AddSingleton<CredentialKeyCache>()
         .AddSingleton<CredentialIssuer>()

@@ -19,7 +19,7 @@ internal sealed class Instruments
     private readonly Counter<long> securityEvents;
     private readonly Histogram<double> callDuration;
 
-    public Instruments(IMeterFactory meters, StoreAvailability store, IReplayCache replays, FileWatch files, DataKeys keys, Rewrapping rewrapping, AuditHeads heads)
+    public Instruments(IMeterFactory meters, StoreAvailability store, IReplayCache replays, FileWatch files)
     {
         var meter = meters.Create(MeterName);
         decisions = meter.CreateCounter<long>("otp.decisions", "{decision}", "Answers given, by RPC, outcome, channel, purpose, institution and whether repeated.");
@@ -37,11 +37,6 @@ internal sealed class Instruments
         meter.CreateObservableGauge("otp.store.available", () => store.Problem is null ? 1 : 0, "{state}", "1 while the database can decide.");
         meter.CreateObservableGauge(
             "otp.replay_cache.degraded", () => replays.IsDegraded ? 1 : 0, "{state}", "1 while Redis is left out and the database decides alone.");
-        meter.CreateObservableGauge("otp.keys.kek_reachable", () => keys.IsKekReachable ? 1 : 0, "{state}", "1 while the KEK provider opens data keys.");
-        meter.CreateObservableGauge(
-            "otp.keys.to_rewrap", () => rewrapping.Remaining, "{credential}", "Credentials under an older data key, as this replica counted them last.");
-        meter.CreateObservableGauge(
-            "otp.audit.intact", () => heads.AreIntact ? 1 : 0, "{state}", "0 once the audit records are not as the newest signed head says.");
     }
 
     public void Decided(Submission submission, Answer answer) => decisions.Add(1, new TagList
@@ -59,4 +54,18 @@ internal sealed class Instruments
 
     public void CallEnded(string method, StatusCode status, TimeSpan took) => callDuration.Record(
         took.TotalSeconds, new("rpc.method", method.TrimStart('/')), new("rpc.response.status_code", status.ToString()));
+}
+
+/// <summary>Of keys and records: what a service has that decides, and nothing beside it.</summary>
+internal sealed class CustodyInstruments
+{
+    public CustodyInstruments(IMeterFactory meters, DataKeys keys, Rewrapping rewrapping, AuditHeads heads)
+    {
+        var meter = meters.Create(Instruments.MeterName);
+        meter.CreateObservableGauge("otp.keys.kek_reachable", () => keys.IsKekReachable ? 1 : 0, "{state}", "1 while the KEK provider opens data keys.");
+        meter.CreateObservableGauge(
+            "otp.keys.to_rewrap", () => rewrapping.Remaining, "{credential}", "Credentials under an older data key, as this replica counted them last.");
+        meter.CreateObservableGauge(
+            "otp.audit.intact", () => heads.AreIntact ? 1 : 0, "{state}", "0 once the audit records are not as the newest signed head says.");
+    }
 }
