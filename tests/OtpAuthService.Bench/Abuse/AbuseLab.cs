@@ -14,6 +14,8 @@ internal sealed class AbuseLab : IAsyncDisposable
 
     public Stores Stores { get; private set; } = null!;
 
+    public string Database { get; private set; } = "";
+
     public MeasuredServer Server { get; private set; } = null!;
 
     public async Task SetUpAsync()
@@ -21,6 +23,7 @@ internal sealed class AbuseLab : IAsyncDisposable
         var publishing = Publication.MakeAsync(Path.Combine(folder, "published"));
         Stores = await Stores.StartAsync();
         var database = await Stores.Postgres.CreateDatabaseAsync();
+        Database = database;
         var kekFile = Path.Combine(folder, "kek");
         FileKek.Create(kekFile);
         Server = await MeasuredServer.StartProductAsync(await publishing, database, Stores.Redis.ConnectionString, kekFile);
