@@ -29,7 +29,9 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
     private readonly SemaphoreSlim writers = new(stores.MaxWriters);
 
     /// <summary>Reads the current state of the system of record.</summary>
-    public Task<T> ReadAsync<T>(Func<OtpDbContext, CancellationToken, Task<T>> read, CancellationToken cancellation) =>
+    /// <param name="within">How long it may take; 750 ms unless told.</param>
+    public Task<T> ReadAsync<T>(
+        Func<OtpDbContext, CancellationToken, Task<T>> read, CancellationToken cancellation, TimeSpan? within = null) =>
         InTurnAsync(
             readers,
             async stop =>
@@ -37,7 +39,7 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
                 await using var db = stores.CreateContext();
                 return await read(db, stop);
             },
-            Deadline,
+            within ?? Deadline,
             cancellation);
 
     /// <summary>

@@ -80,4 +80,10 @@ internal static partial class Log
 
     [LoggerMessage(25, LogLevel.Warning, "A month of audit records has no partition of its own, for the common one holds records of it already")]
     public static partial void AuditPartitionMissing(this ILogger log);
+
+    [LoggerMessage(31, LogLevel.Error, "{Method} met a stored key that does not open: a row of credentials was altered, exchanged or restored by itself, or its data key was")]
+    public static partial void StoredKeyUnusable(this ILogger log, string method);
+
+    [LoggerMessage(32, LogLevel.Error, "Stored keys do not open and were left under an older data key, which is kept for them: {Count}")]
+    public static partial void StoredKeysLeft(this ILogger log, int count);
 }
