@@ -25,6 +25,9 @@ internal abstract class KeysUnderTest : IAsyncDisposable
         _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, null),
     };
 
+    /// <summary>In a server that the test deals with itself, and ends.</summary>
+    public static KeysUnderTest In(TransitStandIn server) => new InServer(server);
+
     /// <summary>As a service takes them.</summary>
     public abstract IReadOnlyDictionary<string, string> Settings { get; }
 
