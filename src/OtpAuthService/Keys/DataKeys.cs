@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Collections.Frozen;
 using System.Diagnostics.CodeAnalysis;
 using System.Security.Cryptography;
@@ -16,8 +17,14 @@ namespace OtpAuthService.Keys;
 /// </summary>
 internal sealed class DataKeys(OtpStore store, IKekProvider kek, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<DataKeys> log) : IDisposable
 {
+    /// <summary>A call that needs a key which is not open waits so long; a provider that hangs takes longer. It is to be answered within a second (promise P3).</summary>
+    private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(700);
+
     private readonly SemaphoreSlim changing = new(1);
+    private readonly Lock joining = new();
+    private readonly ConcurrentDictionary<int, bool> replaced = [];
     private volatile FrozenDictionary<int, OpenDataKey> open = FrozenDictionary<int, OpenDataKey>.Empty;
+    private Task<bool> joined = Task.FromResult(true);
     private PinnedKey? serviceKey;
 
     /// <summary>Whether the KEK provider did what it was asked last.</summary>
@@ -63,6 +70,7 @@ internal sealed class DataKeys(OtpStore store, IKekProvider kek, IOptions<OtpAut
         await changing.WaitAsync(stop);
         try
         {
+            ForgetTooOld();
             var rows = await store.ReadAsync(
                 (db, deadline) => db.DataKeys.AsNoTracking().Where(k => k.Use == DataKeyUse.Credentials).ToListAsync(deadline), stop);
             var before = open;
@@ -75,12 +83,12 @@ internal sealed class DataKeys(OtpStore store, IKekProvider kek, IOptions<OtpAut
                 }
             }
 
-            open = after.ToFrozenDictionary();
-            foreach (var gone in before.Values.Except(after.Values))
+            foreach (var gone in before.Keys.Except(rows.Select(row => row.Version)))
             {
-                gone.Key.Dispose();
+                replaced[gone] = true;
             }
 
+            Replace(before, after);
             return after.Count == rows.Count;
         }
         finally
@@ -93,6 +101,11 @@ internal sealed class DataKeys(OtpStore store, IKekProvider kek, IOptions<OtpAut
     /// <inheritdoc cref="HoldAsync" path="/exception"/>
     public async ValueTask<(int Version, PinnedKey Key)> HoldNewestAsync(CancellationToken stop)
     {
+        if (open.Count == 0)
+        {
+            await JoinRefreshAsync(stop);
+        }
+
         var version = Newest;
         return (version, await HoldAsync(version, stop));
     }
@@ -100,20 +113,32 @@ internal sealed class DataKeys(OtpStore store, IKekProvider kek, IOptions<OtpAut
     /// <summary>A key by its version. The caller lets go of it.</summary>
     /// <exception cref="KekUnavailableException">It is not in memory any more, and the KEK provider cannot be reached.</exception>
     /// <exception cref="StoreUnavailableException">It was replaced meanwhile: what it wrapped is to be read again.</exception>
+    /// <exception cref="StoredKeyException">There never was such a key.</exception>
     public async ValueTask<PinnedKey> HoldAsync(int version, CancellationToken stop)
     {
-        if (TryHold(version, out var key))
+        // The first refresh may have begun before the key was made; the second has not.
+        for (var refreshes = 0; ; refreshes++)
         {
-            return key;
-        }
+            if (TryHold(version, out var key))
+            {
+                return key;
+            }
 
-        var kept = await RefreshAsync(stop);
-        if (TryHold(version, out key))
-        {
-            return key;
-        }
+            if (replaced.ContainsKey(version))
+            {
+                throw new StoreUnavailableException($"data key {version} was replaced");
+            }
 
-        throw kept ? new StoreUnavailableException($"data key {version} was replaced") : KeysUnavailable();
+            if (refreshes == 2)
+            {
+                throw open.ContainsKey(version) ? KeysUnavailable() : new StoredKeyException();
+            }
+
+            if (!await JoinRefreshAsync(stop) && !open.ContainsKey(version))
+            {
+                throw KeysUnavailable();
+            }
+        }
     }
 
     /// <summary>
@@ -134,6 +159,49 @@ internal sealed class DataKeys(OtpStore store, IKekProvider kek, IOptions<OtpAut
         foreach (var key in open.Values)
         {
             key.Key.Dispose();
+        }
+    }
+
+    /// <summary>
+    /// One refresh for all calls that need one: they would wait for the provider one after the other.
+    /// </summary>
+    /// <inheritdoc cref="RefreshAsync" path="/returns"/>
+    private async Task<bool> JoinRefreshAsync(CancellationToken stop)
+    {
+        Task<bool> refreshing;
+        lock (joining)
+        {
+            if (joined.IsCompleted)
+            {
+                joined = Task.Run(() => RefreshAsync(CancellationToken.None), CancellationToken.None);
+            }
+
+            refreshing = joined;
+        }
+
+        try
+        {
+            return await refreshing.WaitAsync(LongestWait, stop);
+        }
+        catch (TimeoutException)
+        {
+            throw KeysUnavailable();
+        }
+    }
+
+    /// <summary>Whether or not the database tells anything.</summary>
+    private void ForgetTooOld()
+    {
+        var before = open;
+        Replace(before, before.Where(k => !IsOlderThan(k.Value, options.Value.DataKeyAge)).ToDictionary());
+    }
+
+    private void Replace(FrozenDictionary<int, OpenDataKey> before, Dictionary<int, OpenDataKey> after)
+    {
+        open = after.ToFrozenDictionary();
+        foreach (var gone in before.Values.Except(after.Values))
+        {
+            gone.Key.Dispose();
         }
     }
 

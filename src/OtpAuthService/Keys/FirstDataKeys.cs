@@ -12,10 +12,11 @@ internal static class FirstDataKeys
     /// which fingerprints and names in Redis were derived too. Then it becomes both data keys, so that replicas of both versions work side by side,
     /// until a rotation replaces it.
     /// </summary>
+    /// <exception cref="CryptographicException">The KEK is not the one that wrapped them.</exception>
     public static async Task MakeAsync(OtpDbContext db, IKekProvider kek, DateTimeOffset now, CancellationToken stop)
     {
-        var isOlder = await db.Credentials.AnyAsync(stop);
-        if (isOlder && kek is not FileKek)
+        var older = await db.Credentials.AsNoTracking().OrderBy(c => c.Id).FirstOrDefaultAsync(stop);
+        if (older is not null && kek is not FileKek)
         {
             throw new CryptographicException("The credentials of this database are wrapped by a KEK in a file: start once with it, rotate, and then move to another provider.");
         }
@@ -24,9 +25,11 @@ internal static class FirstDataKeys
         foreach (var use in new[] { DataKeyUse.Credentials, DataKeyUse.Service })
         {
             using var key = new PinnedKey(DataKey.SizeInBytes);
-            if (isOlder)
+            if (older is not null)
             {
                 ((FileKek)kek).CopyOldest(key.Bytes);
+                // Or a start with a wrong KEK would make it theirs for good.
+                CredentialCipher.Unwrap(key, older.KeyVersion, older.WrappedKey, older.CredentialId, older.Algorithm).Dispose();
             }
             else
             {

@@ -35,7 +35,10 @@ internal sealed class KeyRotation(IKekProvider kek, DataKeys dataKeys, OtpStore 
         return answer;
     }
 
-    /// <summary>All data keys are wrapped by a newer version of the KEK.</summary>
+    /// <summary>
+    /// All data keys are wrapped by a newer version of the KEK: by one that is there already, where some are not under it yet, for an operator has laid it
+    /// ready, or an attempt before this one has made it and failed.
+    /// </summary>
     /// <exception cref="KekNotReadyException">The provider makes no newer version itself, and none was laid ready.</exception>
     /// <inheritdoc cref="RotateDataKeyAsync" path="/exception"/>
     public Task<Answer> RotateKekAsync(Submission submission, CancellationToken cancellation) => DecideAsync(
@@ -43,7 +46,12 @@ internal sealed class KeyRotation(IKekProvider kek, DataKeys dataKeys, OtpStore 
         async turn =>
         {
             var rows = await turn.Db.DataKeys.ToListAsync(turn.Stop);
-            var newest = await kek.AdvanceAsync(rows.MaxBy(k => k.Version)!.KekVersion, turn.Stop);
+            var newest = await kek.NewestAsync(turn.Stop);
+            if (rows.TrueForAll(row => row.KekVersion == newest))
+            {
+                newest = await kek.AdvanceAsync(newest, turn.Stop);
+            }
+
             foreach (var row in rows)
             {
                 using var key = await kek.OpenAsync(row, turn.Stop);

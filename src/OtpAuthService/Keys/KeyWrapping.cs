@@ -6,9 +6,6 @@ namespace OtpAuthService.Keys;
 /// <summary>Wraps and unwraps credential keys under the data keys (<see cref="CredentialCipher"/>).</summary>
 internal sealed class KeyWrapping(DataKeys dataKeys, RandomNumberGenerator nonces)
 {
-    private const int TagSize = 16;
-    private const int NonceSize = 12;
-
     /// <summary>Wraps under the newest data key.</summary>
     /// <inheritdoc cref="DataKeys.HoldAsync" path="/exception"/>
     public async ValueTask<WrappedKey> WrapAsync(ReadOnlyMemory<byte> key, CredentialId credential, Algorithm algorithm, CancellationToken stop)
@@ -20,7 +17,7 @@ internal sealed class KeyWrapping(DataKeys dataKeys, RandomNumberGenerator nonce
         }
     }
 
-    /// <exception cref="CryptographicException">The key was not wrapped for this credential, or was altered since.</exception>
+    /// <exception cref="StoredKeyException">The key was not wrapped for this credential, or was altered since.</exception>
     /// <inheritdoc cref="DataKeys.HoldAsync" path="/exception"/>
     public async ValueTask<PinnedKey> UnwrapAsync(Credential credential, CancellationToken stop) =>
         (await OpenAsync(WrappedCredential.Of(credential), stop)).Key;
@@ -33,7 +30,7 @@ internal sealed class KeyWrapping(DataKeys dataKeys, RandomNumberGenerator nonce
         return new KeyedCredential(
             credential.Id,
             credential.Epoch,
-            CredentialCipher.Unwrap(dataKey, credential.KeyVersion, credential.WrappedKey, credential.CredentialId, credential.Algorithm),
+            Unwrap(dataKey, credential.KeyVersion, credential.WrappedKey, credential.CredentialId, credential.Algorithm),
             credential.Algorithm,
             credential.Digits,
             credential.PeriodSeconds,
@@ -47,10 +44,28 @@ internal sealed class KeyWrapping(DataKeys dataKeys, RandomNumberGenerator nonce
         byte[] wrapped, int version, CredentialId credential, Algorithm algorithm, CancellationToken stop)
     {
         using var dataKey = await dataKeys.HoldAsync(version, stop);
-        using var key = CredentialCipher.Unwrap(dataKey, version, wrapped, credential, algorithm);
+        using var key = Unwrap(dataKey, version, wrapped, credential, algorithm);
         return await WrapAsync(key.Memory, credential, algorithm, stop);
     }
+
+    private static PinnedKey Unwrap(PinnedKey dataKey, int version, byte[] wrapped, CredentialId credential, Algorithm algorithm)
+    {
+        try
+        {
+            return CredentialCipher.Unwrap(dataKey, version, wrapped, credential, algorithm);
+        }
+        catch (CryptographicException)
+        {
+            throw new StoredKeyException();
+        }
+    }
 }
+
+/// <summary>
+/// The stored key of a credential does not open: row or key was altered, exchanged, or restored without the other. Nothing is decided or counted: nobody
+/// knows what the OTP would have been held against. It does not say which one it was.
+/// </summary>
+internal sealed class StoredKeyException() : Exception("a stored key does not open");
 
 /// <summary>A credential key as it is stored.</summary>
 /// <param name="Bytes">As <see cref="CredentialCipher"/> stores it.</param>

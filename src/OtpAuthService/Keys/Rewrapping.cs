@@ -25,15 +25,24 @@ internal sealed class Rewrapping(
     /// <summary>Longer than any replica takes to see a new data key: until then it may wrap under the one before.</summary>
     private static readonly TimeSpan Grace = TimeSpan.FromMinutes(1);
 
-    private static readonly TimeSpan LongestCount = TimeSpan.FromSeconds(10);
-
     /// <summary>Of PostgreSQL's advisory locks: one replica at a time, or they would wrap the same ones.</summary>
     private const long Turn = 0x6F74705F72657772;
 
-    /// <summary>To count them all takes a while; in between what was done is subtracted.</summary>
-    private static readonly TimeSpan BetweenCounts = TimeSpan.FromSeconds(30);
+    /// <summary>Of a table with millions of rows.</summary>
+    private static readonly TimeSpan CountDeadline = TimeSpan.FromSeconds(30);
+
+    /// <summary>Counting reads all that is left: not each time.</summary>
+    private static readonly TimeSpan BetweenCounts = TimeSpan.FromSeconds(10);
+
+    /// <summary>Stored keys that do not open are passed over; so many are no accident of single rows, and a reason to stop.</summary>
+    private const int MostUnusable = 1_000;
+
+    /// <summary>Rows of credentials whose key does not open, as they were met since the last count.</summary>
+    private readonly List<long> unusable = [];
 
     private long remaining;
+    private int reported;
+    private List<int> counted = [];
     private long countedAt;
 
     /// <summary>Credentials that are not under the newest data key, as they were counted last.</summary>
@@ -75,15 +84,11 @@ internal sealed class Rewrapping(
         if (dataKeys.Outdated is not { Count: > 0 } outdated)
         {
             Interlocked.Exchange(ref remaining, 0);
+            counted = [];
             return;
         }
 
-        if (Remaining == 0 || Stopwatch.GetElapsedTime(countedAt) > BetweenCounts)
-        {
-            Interlocked.Exchange(ref remaining, await CountAsync(outdated, stop));
-            countedAt = Stopwatch.GetTimestamp();
-        }
-
+        await CountAsync(outdated, stop);
         for (var began = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(began) < Pause;)
         {
             var step = Stopwatch.GetTimestamp();
@@ -95,7 +100,7 @@ internal sealed class Rewrapping(
 
             if (count == 0)
             {
-                Interlocked.Exchange(ref remaining, 0);
+                ReportUnusable();
                 await RemoveUnusedAsync(outdated, stop);
                 return;
             }
@@ -105,8 +110,31 @@ internal sealed class Rewrapping(
         }
     }
 
-    private Task<long> CountAsync(List<int> outdated, CancellationToken stop) =>
-        store.ReadAsync((db, deadline) => db.Credentials.LongCountAsync(c => outdated.Contains(c.KeyVersion), deadline), stop, LongestCount);
+    private async Task CountAsync(List<int> outdated, CancellationToken stop)
+    {
+        if (outdated.SequenceEqual(counted) && Stopwatch.GetElapsedTime(countedAt) < BetweenCounts)
+        {
+            return;
+        }
+
+        // Tried again: what does not open may have been put right.
+        unusable.Clear();
+        Interlocked.Exchange(ref remaining, await store.ReadAsync(
+            (db, deadline) => db.Credentials.LongCountAsync(c => outdated.Contains(c.KeyVersion), deadline), stop, CountDeadline));
+        counted = outdated;
+        countedAt = Stopwatch.GetTimestamp();
+    }
+
+    private void ReportUnusable()
+    {
+        Interlocked.Exchange(ref remaining, unusable.Count);
+        if (unusable.Count > 0 && unusable.Count != reported)
+        {
+            log.StoredKeysLeft(unusable.Count);
+        }
+
+        reported = unusable.Count;
+    }
 
     /// <returns>How many there were; null where it is another replica's turn.</returns>
     private Task<int?> RewrapSliceAsync(List<int> outdated, CancellationToken stop) => store.WriteAsync<int?>(
@@ -118,20 +146,37 @@ internal sealed class Rewrapping(
                 return null;
             }
 
-            var slice = await db.Credentials.AsNoTracking().Where(c => outdated.Contains(c.KeyVersion)).OrderBy(c => c.KeyVersion).Take(Slice)
+            var slice = await db.Credentials.AsNoTracking().Where(c => outdated.Contains(c.KeyVersion) && !unusable.Contains(c.Id))
+                .OrderBy(c => c.KeyVersion).Take(Slice)
                 .Select(c => new Wrapped(c.Id, c.CredentialId, c.WrappedKey, c.KeyVersion, c.Algorithm)).ToListAsync(deadline);
             var anew = new List<Rewrapped>(slice.Count);
             // In the order of their rows, as claims lock them.
             foreach (var credential in slice.OrderBy(c => c.Id))
             {
-                var key = await wrapping.WrapAnewAsync(credential.Key, credential.Version, credential.CredentialId, credential.Algorithm, deadline);
-                anew.Add(new Rewrapped(credential.Id, credential.Version, key));
+                if (await TryWrapAsync(credential, deadline) is { } key)
+                {
+                    anew.Add(new Rewrapped(credential.Id, credential.Version, key));
+                }
             }
 
             await (postgres ? WriteAtOnceAsync(db, anew, deadline) : WriteOneByOneAsync(db, anew, deadline));
             return slice.Count;
         },
         stop);
+
+    /// <returns>Null where the stored key does not open: one row that somebody altered must not keep all others under the old key.</returns>
+    private async ValueTask<WrappedKey?> TryWrapAsync(Wrapped credential, CancellationToken stop)
+    {
+        try
+        {
+            return await wrapping.WrapAnewAsync(credential.Key, credential.Version, credential.CredentialId, credential.Algorithm, stop);
+        }
+        catch (StoredKeyException) when (unusable.Count < MostUnusable)
+        {
+            unusable.Add(credential.Id);
+            return null;
+        }
+    }
 
     /// <summary>One statement, so that the rows are locked for a moment only. A claim does not touch these columns, nor this one a claim's.</summary>
     private static Task<int> WriteAtOnceAsync(OtpDbContext db, List<Rewrapped> anew, CancellationToken stop) => db.Database.ExecuteSqlAsync(

@@ -54,7 +54,12 @@ internal sealed class CallInterceptor(CallerDirectory callers, CallRates rates, 
                 log.CallFailed(context.Method, failure);
             }
 
-            if (status is StatusCode.PermissionDenied or StatusCode.Unauthenticated)
+            if (status == StatusCode.DataLoss)
+            {
+                log.StoredKeyUnusable(context.Method);
+            }
+
+            if (status is StatusCode.PermissionDenied or StatusCode.Unauthenticated or StatusCode.DataLoss)
             {
                 events.Raise(GrpcErrors.ReasonOf(error), FindCaller(context)?.Id ?? "", context.Method);
             }

@@ -58,6 +58,8 @@ internal static class GrpcErrors
             Any.Pack(new RetryInfo { RetryDelay = StoreUnavailableException.RetryAfter.ToDuration() })),
         KekUnavailableException keys => Error(
             Code.Unavailable, "KEYS_UNAVAILABLE", keys.Message, Any.Pack(new RetryInfo { RetryDelay = StoreUnavailableException.RetryAfter.ToDuration() })),
+        StoredKeyException => Error(
+            Code.DataLoss, "STORED_KEY_UNUSABLE", "the stored key does not open, so nothing was decided or counted; the service's operators have been told"),
         KekNotReadyException notReady => Error(Code.FailedPrecondition, "KEK_NOT_READY", notReady.Message),
         QueueFullException full => Error(
             Code.ResourceExhausted,

@@ -30,7 +30,8 @@ internal sealed class OtpStore(StoreSet stores, StoreAvailability availability, 
 
     /// <summary>Reads the current state of the system of record.</summary>
     /// <param name="within">How long it may take; 750 ms unless told.</param>
-    public Task<T> ReadAsync<T>(Func<OtpDbContext, CancellationToken, Task<T>> read, CancellationToken cancellation, TimeSpan? within = null) =>
+    public Task<T> ReadAsync<T>(
+        Func<OtpDbContext, CancellationToken, Task<T>> read, CancellationToken cancellation, TimeSpan? within = null) =>
         InTurnAsync(
             readers,
             async stop =>

@@ -83,4 +83,10 @@ internal static partial class Log
 
     [LoggerMessage(26, LogLevel.Warning, "Audit records were dropped with {Partition}, the months before the first that is kept")]
     public static partial void AuditRetired(this ILogger log, string partition);
+
+    [LoggerMessage(31, LogLevel.Error, "{Method} met a stored key that does not open: a row of credentials was altered, exchanged or restored by itself, or its data key was")]
+    public static partial void StoredKeyUnusable(this ILogger log, string method);
+
+    [LoggerMessage(32, LogLevel.Error, "Stored keys do not open and were left under an older data key, which is kept for them: {Count}")]
+    public static partial void StoredKeysLeft(this ILogger log, int count);
 }

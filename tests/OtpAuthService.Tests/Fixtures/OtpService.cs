@@ -62,6 +62,10 @@ internal sealed class OtpService : IAsyncDisposable
     public static Task<OtpService> StartAsync(StoresUnderTest stores, FakeTimeProvider? clock = null, params string[] settings) =>
         StartAsync(stores, ownsStores: false, clock, _ => { }, settings);
 
+    /// <summary>With parts of its own.</summary>
+    public static Task<OtpService> StartAsync(StoresUnderTest stores, FakeTimeProvider? clock, Action<IServiceCollection> exchange) =>
+        StartAsync(stores, ownsStores: false, clock, _ => { }, [], exchange);
+
     public async ValueTask DisposeAsync()
     {
         channel.Dispose();
@@ -73,7 +77,7 @@ internal sealed class OtpService : IAsyncDisposable
     }
 
     private static async Task<OtpService> StartAsync(
-        StoresUnderTest stores, bool ownsStores, FakeTimeProvider? clock, Action<OtpAuthOptions> configure, string[] settings)
+        StoresUnderTest stores, bool ownsStores, FakeTimeProvider? clock, Action<OtpAuthOptions> configure, string[] settings, Action<IServiceCollection>? exchange = null)
     {
         // Five seconds into a step, so that a test knows when the next one begins.
         var now = TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
@@ -87,10 +91,20 @@ internal sealed class OtpService : IAsyncDisposable
                 builder.Services.AddSingleton<TimeProvider>(clock);
                 builder.Services.PostConfigure<OtpAuthOptions>(options => options.TrustAnyClock = !checksClock);
                 builder.Services.PostConfigure(configure);
+                exchange?.Invoke(builder.Services);
                 builder.Logging.ClearProviders();
                 builder.Logging.AddProvider(errors);
             });
-        await Server.PrepareAsync(app, TextWriter.Null);
+        try
+        {
+            await Server.PrepareAsync(app, TextWriter.Null);
+        }
+        catch
+        {
+            await app.DisposeAsync();
+            throw;
+        }
+
         await app.StartAsync();
         return new OtpService(app, stores, ownsStores, clock, errors);
     }

@@ -99,6 +99,29 @@ internal static class StoreContents
 #pragma warning restore EF1002
     }
 
+    /// <summary>Data keys as they lie there, the oldest first.</summary>
+    public static Task<List<OtpAuthService.Keys.DataKey>> DataKeysAsync(this OtpService service) =>
+        service.ReadAsync((db, stop) => db.DataKeys.AsNoTracking().OrderBy(k => k.Version).ToListAsync(stop));
+
+    /// <summary>A credential's row.</summary>
+    public static Task<Credential> CredentialAsync(this OtpService service, SoftToken token)
+    {
+        var id = CredentialId.Parse(token.CredentialId);
+        return service.ReadAsync((db, stop) => db.Credentials.AsNoTracking().SingleAsync(c => c.CredentialId == id, stop));
+    }
+
+    /// <summary>As whoever gets at the database past the service does, which forgets what it has in memory.</summary>
+    public static async Task OverwriteKeyAsync(this OtpService service, SoftToken token, byte[] wrapped, int version)
+    {
+        var id = CredentialId.Parse(token.CredentialId);
+        await service.WriteAsync((db, stop) => db.Credentials.Where(c => c.CredentialId == id)
+            .ExecuteUpdateAsync(row => row.SetProperty(c => c.WrappedKey, wrapped).SetProperty(c => c.KeyVersion, version), stop));
+        service.Services.GetRequiredService<CredentialKeyCache>().ForgetAll();
+    }
+
+    private static Task<T> WriteAsync<T>(this OtpService service, Func<OtpDbContext, CancellationToken, Task<T>> write) =>
+        service.Services.GetRequiredService<OtpStore>().WriteAsync(write, CancellationToken.None);
+
     private static Task<T> ReadAsync<T>(this OtpService service, Func<OtpDbContext, CancellationToken, Task<T>> read) =>
         service.Services.GetRequiredService<OtpStore>().ReadAsync(read, CancellationToken.None);
 }

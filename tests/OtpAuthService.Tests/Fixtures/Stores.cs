@@ -29,6 +29,9 @@ internal sealed class StoresUnderTest : IDisposable
 
     public string? RedisConnectionString { get; private init; }
 
+    /// <summary>Where the KEK is; null: in a file beside the data.</summary>
+    public KeysUnderTest? Keys { get; init; }
+
     public string DatabaseFile => Path.Combine(folder, "data", "otpauth.db");
 
     /// <summary>Settings as a service takes them on its command line.</summary>
@@ -40,8 +43,16 @@ internal sealed class StoresUnderTest : IDisposable
             if (PostgresConnectionString is not null)
             {
                 settings["ConnectionStrings:Postgres"] = PostgresConnectionString;
-                settings["OtpAuth:KekFile"] = Path.Combine(folder, "kek");
                 settings["OtpAuth:MigrateOnStart"] = "true";
+            }
+
+            if (Keys is not null)
+            {
+                Keys.Settings.ToList().ForEach(setting => settings.Add(setting.Key, setting.Value));
+            }
+            else if (PostgresConnectionString is not null)
+            {
+                settings["OtpAuth:KekFile"] = Path.Combine(folder, "kek");
             }
 
             if (RedisConnectionString is not null)
@@ -56,12 +67,15 @@ internal sealed class StoresUnderTest : IDisposable
     /// <param name="kind">Which stores.</param>
     /// <param name="postgres">A server of the test's own, where it is going to be hurt; else the shared one.</param>
     /// <param name="redis">Likewise.</param>
-    public static async Task<StoresUnderTest> CreateAsync(StoreKind kind, PostgresServer? postgres = null, RedisServer? redis = null)
+    /// <param name="keys">Where the KEK is; else in a file beside the data.</param>
+    public static async Task<StoresUnderTest> CreateAsync(
+        StoreKind kind, PostgresServer? postgres = null, RedisServer? redis = null, KeysUnderTest? keys = null)
     {
         var stores = new StoresUnderTest(kind)
         {
             PostgresConnectionString = kind == StoreKind.Sqlite ? null : await (postgres ?? await SharedServers.Postgres).CreateDatabaseAsync(),
             RedisConnectionString = kind == StoreKind.PostgresRedis ? (redis ?? await SharedServers.Redis).ConnectionString : null,
+            Keys = keys,
         };
         FileKek.Create(Path.Combine(stores.folder, "kek"));
         return stores;

@@ -51,6 +51,9 @@ internal sealed class TransitStandIn : IAsyncDisposable
     /// <summary>Only this one is let in.</summary>
     public string? Namespace { get; set; }
 
+    /// <summary>As an operator sets it to retire older versions.</summary>
+    public int MinDecryptionVersion { get; set; } = 1;
+
     /// <summary>Status for a ciphertext that does not open: 400, or 500 in some versions of Vault (hashicorp/vault issue 10842).</summary>
     public HttpStatusCode RefusalOfCiphertexts { get; set; } = HttpStatusCode.BadRequest;
 
@@ -198,7 +201,7 @@ internal sealed class TransitStandIn : IAsyncDisposable
         ["exportable"] = KekIsExportable,
         ["allow_plaintext_backup"] = false,
         ["latest_version"] = versions.Count,
-        ["min_decryption_version"] = 1,
+        ["min_decryption_version"] = MinDecryptionVersion,
         ["min_encryption_version"] = 0,
         ["keys"] = versions,
     };
@@ -254,6 +257,11 @@ internal sealed class TransitStandIn : IAsyncDisposable
         if (version > versions.Count)
         {
             return Refuse(400, "invalid ciphertext: version is too new");
+        }
+
+        if (version < MinDecryptionVersion)
+        {
+            return Refuse(400, "ciphertext or signature version is disallowed by policy (too old)");
         }
 
         var stored = new byte[text.Length];

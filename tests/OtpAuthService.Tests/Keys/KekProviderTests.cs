@@ -5,6 +5,7 @@ using OtpAuthService.Tests.Fixtures;
 namespace OtpAuthService.Tests.Keys;
 
 /// <summary>What every provider promises (<see cref="IKekProvider"/>): one body on each of them.</summary>
+[TestFixture(KekKind.File)]
 [TestFixture(KekKind.Pkcs11)]
 [TestFixture(KekKind.Transit)]
 internal sealed class KekProviderTests(KekKind kind)
@@ -93,7 +94,7 @@ internal sealed class KekProviderTests(KekKind kind)
     {
         var (version, _, wrapped) = await WrapNewAsync();
 
-        foreach (var unknown in new[] { Following(version), version + "0", version.ToUpperInvariant(), "file:1", "" })
+        foreach (var unknown in new[] { Following(version), version + "0", version.ToUpperInvariant(), "file:1", "transit:0", "" })
         {
             await RefusesAsync(unknown, wrapped, AssociatedData);
         }
@@ -122,6 +123,7 @@ internal sealed class KekProviderTests(KekKind kind)
     {
         var other = keys.Open();
         var first = await other.NewestAsync(default);
+        keys.LayReady();
 
         var second = await provider.AdvanceAsync(first, default);
 
@@ -133,6 +135,7 @@ internal sealed class KekProviderTests(KekKind kind)
     public async Task Advance_WhereANewerOneIsThere_TakesThatOne()
     {
         var first = await provider.NewestAsync(default);
+        keys.LayReady();
         var second = await provider.AdvanceAsync(first, default);
 
         Assert.That(await keys.Open().AdvanceAsync(first, default), Is.EqualTo(second));
@@ -143,6 +146,7 @@ internal sealed class KekProviderTests(KekKind kind)
     public async Task Unwrap_AfterAdvance_OpensWhatEveryVersionWrapped()
     {
         var (first, oldKey, oldWrapped) = await WrapNewAsync();
+        keys.LayReady();
         var second = await provider.AdvanceAsync(first, default);
         var (newest, newKey, newWrapped) = await WrapNewAsync();
 
@@ -151,6 +155,36 @@ internal sealed class KekProviderTests(KekKind kind)
         Assert.That(await UnwrapAsync(provider, second, newWrapped, AssociatedData), Is.EqualTo(newKey));
         await RefusesAsync(first, newWrapped, AssociatedData);
         await RefusesAsync(second, oldWrapped, AssociatedData);
+    }
+
+    [Test]
+    public async Task Unwrap_AfterTheVersionWasRemoved_IsRefusedAndOthersOpen()
+    {
+        var (first, _, oldWrapped) = await WrapNewAsync();
+        keys.LayReady();
+        await provider.AdvanceAsync(first, default);
+        var (second, newKey, newWrapped) = await WrapNewAsync();
+
+        await keys.RemoveFirstAsync();
+
+        await RefusesAsync(first, oldWrapped, AssociatedData);
+        Assert.That(await UnwrapAsync(provider, second, newWrapped, AssociatedData), Is.EqualTo(newKey));
+    }
+
+    [Test]
+    public async Task Calls_WhileTheKeysAreAway_AreUnavailableAndSucceedAfterwards()
+    {
+        var (version, key, wrapped) = await WrapNewAsync();
+
+        await keys.TakeAwayAsync();
+        await Assert.ThrowsAsync<KekUnavailableException>(async () => await provider.NewestAsync(default));
+        await Assert.ThrowsAsync<KekUnavailableException>(async () => await provider.AdvanceAsync(version, default));
+        await Assert.ThrowsAsync<KekUnavailableException>(async () => await provider.WrapAsync(version, key, AssociatedData, default));
+        await Assert.ThrowsAsync<KekUnavailableException>(async () => await UnwrapAsync(provider, version, wrapped, AssociatedData));
+        await Assert.ThrowsAsync<KekUnavailableException>(async () => await provider.SignAsync(AssociatedData, default));
+        await keys.BringBackAsync();
+
+        Assert.That(await UnwrapAsync(provider, version, wrapped, AssociatedData), Is.EqualTo(key));
     }
 
     [Test]
@@ -222,6 +256,6 @@ internal sealed class KekProviderTests(KekKind kind)
         Assert.That(key, Is.All.Zero, "nothing is handed out");
     }
 
-    /// <summary>The last character is a digit in every provider's names, and versions of a test are few.</summary>
-    private static string Following(string version) => version[..^1] + "9";
+    /// <summary>The last character is a hexadecimal digit in every provider's names, and versions of a test are few.</summary>
+    private static string Following(string version) => version[..^1] + (version[^1] == '9' ? "8" : "9");
 }
