@@ -80,4 +80,7 @@ internal static partial class Log
 
     [LoggerMessage(25, LogLevel.Warning, "A month of audit records has no partition of its own, for the common one holds records of it already")]
     public static partial void AuditPartitionMissing(this ILogger log);
+
+    [LoggerMessage(31, LogLevel.Warning, "The service's role in PostgreSQL can alter and remove audit records: run it as otp_service, see deploy/make-roles.sql")]
+    public static partial void AuditCanBeRewritten(this ILogger log);
 }
