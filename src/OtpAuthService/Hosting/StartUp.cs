@@ -10,9 +10,17 @@ using OtpAuthService.Telemetry;
 namespace OtpAuthService.Hosting;
 
 /// <summary>What must hold before the first call is taken; anything else refuses the start.</summary>
-internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, DataKeys dataKeys, ContractorNames names, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<StartUp> log)
+internal sealed class StartUp(
+    StoreSet stores,
+    StoreMonitor monitor,
+    DataKeys dataKeys,
+    ContractorNames names,
+    IHostEnvironment environment,
+    IOptions<OtpAuthOptions> options,
+    TimeProvider time,
+    ILogger<StartUp> log)
 {
-    /// <exception cref="StartRefusedException">The schema does not fit, the KEK does not open the stored keys, or the database is gone.</exception>
+    /// <exception cref="StartRefusedException">The schema does not fit, the KEK does not open the stored keys, a right is missing, or the database is gone.</exception>
     public async Task PrepareAsync(bool embedded, CancellationToken cancellation)
     {
         try
@@ -23,6 +31,12 @@ internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, DataKeys da
             await RequireDurableCommitsAsync(cancellation);
             await SetUpInstitutionsAsync(db, cancellation);
             await Rehearsal.RunAsync(db, dataKeys.Newest, names, time.GetUtcNow(), cancellation);
+            await WarnOfRightsAsync(cancellation);
+        }
+        catch (Exception failure) when (StoreErrors.IsForbidden(failure))
+        {
+            throw new StartRefusedException(
+                $"PostgreSQL: {StoreErrors.ReasonOf(failure)}. Rights are given by a start with OtpAuth__MigrateOnStart=true as the owner of the tables; see deploy/make-roles.sql.");
         }
         catch (Exception failure) when (StoreErrors.IsOutage(failure))
         {
@@ -36,26 +50,40 @@ internal sealed class StartUp(StoreSet stores, StoreMonitor monitor, DataKeys da
     {
         var known = db.Database.GetMigrations().ToHashSet();
         var applied = (await db.Database.GetAppliedMigrationsAsync(cancellation)).ToList();
-        if (applied.FirstOrDefault(a => !known.Contains(a)) is { } newer)
+        var newer = applied.FirstOrDefault(a => !known.Contains(a));
+        if (newer is not null)
         {
             // Expand and contract: an older service works on a newer schema, unless that schema says otherwise.
             log.SchemaNewer(newer);
         }
 
         var missing = known.Except(applied).Count();
-        if (missing == 0)
-        {
-            return;
-        }
-
-        if (!migrate)
+        if (missing > 0 && !migrate)
         {
             throw new StartRefusedException(
                 $"The schema lacks {missing} migrations of this version. Start once with OtpAuth__MigrateOnStart=true, with a role that may change tables.");
         }
 
-        await db.Database.MigrateAsync(cancellation);
-        log.Migrated(missing);
+        if (missing > 0)
+        {
+            await db.Database.MigrateAsync(cancellation);
+            log.Migrated(missing);
+        }
+
+        // Also where nothing was missing: the roles may have been made since. What a newer version has given is not taken away from it.
+        if (migrate && newer is null)
+        {
+            await Grants.ApplyAsync(db, cancellation);
+        }
+    }
+
+    /// <summary>Chains and signed heads show that a record was altered (promise P8); a role without the right to alter it is what keeps it from happening.</summary>
+    private async Task WarnOfRightsAsync(CancellationToken cancellation)
+    {
+        if (environment.IsProduction() && await stores.CanRewriteAuditAsync(cancellation))
+        {
+            log.AuditCanBeRewritten();
+        }
     }
 
     /// <summary>What was answered must be there after a crash (promise P2).</summary>

@@ -244,6 +244,9 @@ internal static class StoreErrors
     public static bool IsRowHeld(Exception error) =>
         Root(error) is PostgresException { SqlState: PostgresErrorCodes.LockNotAvailable or PostgresErrorCodes.DeadlockDetected };
 
+    /// <summary>The role lacks a right.</summary>
+    public static bool IsForbidden(Exception error) => Root(error) is PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege };
+
     /// <summary>What was wrong, in words for an operator.</summary>
     public static string ReasonOf(Exception outage) => Root(outage) switch
     {

@@ -133,6 +133,22 @@ internal sealed class StoreSet : IDisposable
         return (bool)(await command.ExecuteScalarAsync(stop))!;
     }
 
+    /// <summary>Whether the role can alter or remove audit records that are written, of itself or by making itself the owner; no question on SQLite.</summary>
+    public async Task<bool> CanRewriteAuditAsync(CancellationToken stop)
+    {
+        if (postgres is null)
+        {
+            return false;
+        }
+
+        await using var command = postgres.CreateCommand(
+            """
+            SELECT bool_or(pg_has_role(session_user, c.relowner, 'MEMBER') OR has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') OR has_any_column_privilege(c.oid, 'UPDATE'))
+            FROM pg_partition_tree('audit_trail') AS t JOIN pg_class AS c ON c.oid = t.relid
+            """);
+        return (bool)(await command.ExecuteScalarAsync(stop))!;
+    }
+
     public void Dispose()
     {
         postgres?.Dispose();

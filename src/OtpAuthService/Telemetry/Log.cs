@@ -89,4 +89,7 @@ internal static partial class Log
 
     [LoggerMessage(32, LogLevel.Error, "Stored keys do not open and were left under an older data key, which is kept for them: {Count}")]
     public static partial void StoredKeysLeft(this ILogger log, int count);
+
+    [LoggerMessage(33, LogLevel.Warning, "The service's role in PostgreSQL can alter and remove audit records: run it as otp_service, see deploy/make-roles.sql")]
+    public static partial void AuditCanBeRewritten(this ILogger log);
 }

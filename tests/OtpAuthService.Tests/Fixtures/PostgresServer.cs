@@ -88,6 +88,21 @@ internal sealed class PostgresServer : IAsyncDisposable
         return ConnectionString(name);
     }
 
+    /// <summary>Has psql run a file, as a DBA does.</summary>
+    /// <param name="connectionString">Where, and as whom.</param>
+    /// <param name="file">The file.</param>
+    /// <param name="variables">As <c>name=value</c>.</param>
+    public static Task<string> RunFileAsync(string connectionString, string file, params string[] variables)
+    {
+        var to = new NpgsqlConnectionStringBuilder(connectionString);
+        return ChildProcess.RunAsync(
+            "psql",
+            ["-X", "-q", "-h", to.Host!, "-p", $"{to.Port}", "-U", to.Username!, "-d", to.Database!, .. variables.SelectMany(v => new[] { "-v", v }), "-f", file]);
+    }
+
+    /// <summary>The same database as another role; nobody here has a password.</summary>
+    public static string As(string connectionString, string role) => new NpgsqlConnectionStringBuilder(connectionString) { Username = role }.ConnectionString;
+
     public static async Task ExecuteAsync(string connectionString, string sql)
     {
         await using var source = NpgsqlDataSource.Create(connectionString);
