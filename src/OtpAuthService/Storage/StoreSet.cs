@@ -71,6 +71,8 @@ internal sealed class StoreSet : IDisposable
             Timeout = 1,
             // Milliseconds; when a statement is cancelled, a hung server is not waited for a second time.
             CancellationTimeout = -1,
+            // Seconds; default 10. A server that has cut connections is taken for gone that long, also where it is back at once.
+            HostRecheckSeconds = 1,
             // Details of errors name rows: contractors do not belong in a log.
             IncludeErrorDetail = false,
             // EF Core's statements are a few dozen: parsed and planned once for each connection.
