@@ -1,5 +1,5 @@
 -- The service's three roles in PostgreSQL. Run by the DBA in the service's database, which nothing else should live in, before the first migration or
--- after it, and again whenever you like:
+-- after it, and again in the same way whenever you like:
 --
 --   psql -d otp -f deploy/make-roles.sql               roles that log in. No password is set here, where logs would see it: \password otp_service
 --   psql -d otp -v group=on -f deploy/make-roles.sql   group roles, for logins of your own: GRANT otp_service TO "otp-replica"
