@@ -3,7 +3,7 @@ using OtpAuthService.Bench.Commands;
 
 namespace OtpAuthService.Bench;
 
-/// <summary>Measures the service: whole calls under load, what others notice of abuse, what the time of an answer tells, and the parts of a Verify by themselves.</summary>
+/// <summary>Measures the service: whole calls under load, what others notice of abuse, what the time of an answer tells, what a rotation of keys costs, and the parts of a Verify by themselves.</summary>
 internal static class Program
 {
     /// <summary>After Ctrl-C: for the measurement under way to end, and for the servers to be stopped.</summary>
@@ -15,6 +15,7 @@ internal static class Program
             LoadCommand.Create(),
             AbuseCommand.Create(),
             TimingCommand.Create(),
+            RotationCommand.Create(),
             MicroCommand.Create(),
             ServeCommand.Create(),
         }.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = GoodbyeTime });
