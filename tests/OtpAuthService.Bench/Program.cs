@@ -3,7 +3,10 @@ using OtpAuthService.Bench.Commands;
 
 namespace OtpAuthService.Bench;
 
-/// <summary>Measures the service: whole calls under load, what others notice of abuse, what the time of an answer tells, how fast records are verified, and the parts of a Verify by themselves.</summary>
+/// <summary>
+/// Measures the service: whole calls under load, what others notice of abuse, what the time of an answer tells, how fast records are verified, what a rotation of
+/// keys costs, and the parts of a Verify by themselves.
+/// </summary>
 internal static class Program
 {
     /// <summary>After Ctrl-C: for the measurement under way to end, and for the servers to be stopped.</summary>
@@ -16,6 +19,7 @@ internal static class Program
             AbuseCommand.Create(),
             TimingCommand.Create(),
             AuditCommand.Create(),
+            RotationCommand.Create(),
             MicroCommand.Create(),
             ServeCommand.Create(),
         }.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = GoodbyeTime });

@@ -26,7 +26,7 @@ internal sealed class Rewrapping(
     private static readonly TimeSpan Grace = TimeSpan.FromMinutes(1);
 
     /// <summary>Of PostgreSQL's advisory locks: one replica at a time, or they would wrap the same ones.</summary>
-    private const long Turn = 0x6F74705F72657772;
+    public const long Turn = 0x6F74705F72657772;
 
     /// <summary>Of a table with millions of rows.</summary>
     private static readonly TimeSpan CountDeadline = TimeSpan.FromSeconds(30);
