@@ -66,6 +66,8 @@ internal sealed class PostgresServer : IAsyncDisposable
     /// <summary>Where clients with TLS connect, beside the host name.</summary>
     public int Port => port;
 
+    public string WalFolder => Path.Combine(Data, "pg_wal");
+
     private string Data => Path.Combine(folder, "data");
 
     public async Task StartAsync()
@@ -127,6 +129,15 @@ internal sealed class PostgresServer : IAsyncDisposable
     {
         server!.Signal("QUIT");
         await server.WaitForExitAsync();
+    }
+
+    /// <summary>A base backup with the WAL that it needs, as files under the folder that is returned; gone with the server.</summary>
+    public async Task<string> BackUpAsync()
+    {
+        var target = Path.Combine(folder, $"backup-{Guid.NewGuid():N}");
+        var (program, prefix) = Command("pg_basebackup");
+        await ChildProcess.RunAsync(program, [.. prefix, "-h", folder, "-p", $"{port}", "-U", "postgres", "-D", target, "-X", "fetch", "-c", "fast"]);
+        return target;
     }
 
     public async ValueTask DisposeAsync()
