@@ -11,7 +11,7 @@ internal sealed class OtpAuthOptions : IValidatableObject
 {
     public const string Section = "OtpAuth";
 
-    /// <summary>File with the key-encryption keys: 32 bytes in Base64 on a line each, the newest last. The embedded default makes its own.</summary>
+    /// <summary>File with the key-encryption keys: 32 bytes in Base64 on a line each, the newest last. It is read whenever data keys are opened, so it stays where it is. The embedded default makes its own.</summary>
     public string? KekFile { get; set; }
 
     /// <summary>KEKs in a hardware security module instead.</summary>

@@ -34,7 +34,7 @@ internal sealed class DataKeys(OtpStore store, IKekProvider kek, IOptions<OtpAut
     public int Newest => open.Count > 0 ? open.Keys.Max() : throw KeysUnavailable();
 
     /// <summary>Those that are to be replaced by the newest wherever they wrap something.</summary>
-    public List<int> Outdated => [.. open.Keys.Where(version => version != Newest)];
+    public List<int> Outdated => [.. open.Keys.Order().SkipLast(1)];
 
     /// <summary>Opens all of them at start, and makes the first ones in a new database.</summary>
     /// <exception cref="CryptographicException">The KEK is not the one that wrapped them.</exception>
