@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Text.Json.Serialization;
 using Microsoft.EntityFrameworkCore;
 using OtpAuthService.Institutions;
 using OtpAuthService.Keys;
@@ -43,7 +44,7 @@ internal sealed class CredentialIssuer(DecisionLedger ledger, OtpStore store, In
         var id = CredentialId.Random();
         using var key = new PinnedKey(KeySizeInBytes);
         RandomNumberGenerator.Fill(key.Bytes);
-        var wrapped = await wrapping.WrapAsync(key.Memory, id, algorithm, stop);
+        var wrapped = await wrapping.WrapAsync(key.AsMemory(), id, algorithm, stop);
         return new Credential
         {
             CredentialId = id,
@@ -78,7 +79,7 @@ internal sealed class CredentialIssuer(DecisionLedger ledger, OtpStore store, In
 }
 
 /// <summary>What is handed out, once: it holds the key.</summary>
-internal sealed record IssuedCredential(CredentialId CredentialId, string OtpauthUri, bool Repeated)
+internal sealed record IssuedCredential(CredentialId CredentialId, [property: JsonIgnore] string OtpauthUri, bool Repeated)
 {
     public override string ToString() => $"IssuedCredential {CredentialId} (key hidden)";
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Security.Cryptography;
+using System.Text.Json.Serialization;
 using System.Xml.Linq;
 using static OtpAuthService.Credentials.PskcException;
 using static OtpAuthService.Credentials.PskcXml;
@@ -17,7 +18,7 @@ namespace OtpAuthService.Credentials;
 /// <param name="ValidUntil">Not to be used after, UTC; null where unlimited.</param>
 internal sealed record PskcCredential(
     string Id,
-    byte[] Key,
+    [property: JsonIgnore] byte[] Key,
     Algorithm Algorithm,
     int Digits,
     int PeriodSeconds,

@@ -34,7 +34,7 @@ internal static class DataKeyWrapping
         this IKekProvider kek, PinnedKey key, int version, DataKeyUse use, string kekVersion, DateTimeOffset now, CancellationToken stop)
     {
         var row = new DataKey { Version = version, Use = use, KekVersion = kekVersion, WrappedKey = [], CreatedAt = now };
-        row.WrappedKey = await kek.WrapAsync(kekVersion, key.Memory, row.AssociatedData, stop);
+        row.WrappedKey = await kek.WrapAsync(kekVersion, key.AsMemory(), row.AssociatedData, stop);
         return row;
     }
 
@@ -44,7 +44,7 @@ internal static class DataKeyWrapping
         var key = new PinnedKey(DataKey.SizeInBytes);
         try
         {
-            await kek.UnwrapAsync(row.KekVersion, row.WrappedKey, row.AssociatedData, key.Memory, stop);
+            await kek.UnwrapAsync(row.KekVersion, row.WrappedKey, row.AssociatedData, key.AsMemory(), stop);
             return key;
         }
         catch

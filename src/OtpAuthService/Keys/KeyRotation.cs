@@ -55,7 +55,7 @@ internal sealed class KeyRotation(IKekProvider kek, DataKeys dataKeys, OtpStore 
             foreach (var row in rows)
             {
                 using var key = await kek.OpenAsync(row, turn.Stop);
-                row.WrappedKey = await kek.WrapAsync(newest, key.Memory, row.AssociatedData, turn.Stop);
+                row.WrappedKey = await kek.WrapAsync(newest, key.AsMemory(), row.AssociatedData, turn.Stop);
                 row.KekVersion = newest;
             }
         },

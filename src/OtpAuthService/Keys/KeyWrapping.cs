@@ -45,7 +45,7 @@ internal sealed class KeyWrapping(DataKeys dataKeys, RandomNumberGenerator nonce
     {
         using var dataKey = await dataKeys.HoldAsync(version, stop);
         using var key = Unwrap(dataKey, version, wrapped, credential, algorithm);
-        return await WrapAsync(key.Memory, credential, algorithm, stop);
+        return await WrapAsync(key.AsMemory(), credential, algorithm, stop);
     }
 
     private static PinnedKey Unwrap(PinnedKey dataKey, int version, byte[] wrapped, CredentialId credential, Algorithm algorithm)

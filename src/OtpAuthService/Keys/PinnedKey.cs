@@ -19,8 +19,8 @@ internal sealed class PinnedKey(int length) : IDisposable
     [DebuggerBrowsable(DebuggerBrowsableState.Never)]
     public Span<byte> Bytes => bytes;
 
-    [DebuggerBrowsable(DebuggerBrowsableState.Never)]
-    public Memory<byte> Memory => bytes;
+    /// <summary>For asynchronous work. No property: a serialiser would print it.</summary>
+    public Memory<byte> AsMemory() => bytes;
 
     /// <summary>One more holder.</summary>
     /// <returns>False where the last one has let go: there is no key any more.</returns>
