@@ -24,10 +24,12 @@ internal sealed class StoredKeyTests(StoreKind store)
 {
     private StoresUnderTest stores = null!;
     private OtpService service = null!;
+    private int refused;
 
     [SetUp]
     public async Task StartAsync()
     {
+        refused = 0;
         stores = await StoresUnderTest.CreateAsync(store);
         service = await OtpService.StartAsync(stores);
     }
@@ -150,7 +152,7 @@ internal sealed class StoredKeyTests(StoreKind store)
     [Test]
     public async Task Database_OfTheVersionBeforeDataKeysWithAnotherKek_RefusesTheCredentialsKeys()
     {
-        await service.RegisteredAsync();
+        var (contractor, token) = await service.RegisteredAsync();
         var clock = service.Clock;
         using var other = new PinnedKey(DataKey.SizeInBytes);
         RandomNumberGenerator.Fill(other.Bytes);
@@ -159,8 +161,9 @@ internal sealed class StoredKeyTests(StoreKind store)
 
         await Assert.ThatAsync(
             () => OtpService.StartAsync(stores, clock), Throws.InstanceOf<OtpAuthService.Hosting.StartRefusedException>().With.Message.Contains("does not open the stored keys"));
-        // For the teardown.
-        service = await OtpService.StartAsync(StoreKind.Sqlite);
+        await File.WriteAllTextAsync(KekFile, Convert.ToBase64String(other.Bytes));
+        service = await OtpService.StartAsync(stores, clock);
+        Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now))).Outcome, Is.EqualTo(Outcome.Accepted), "the wrong one has left nothing behind");
     }
 
     /// <summary>The schema as it was, with keys as they were wrapped: by the KEK itself.</summary>
@@ -190,22 +193,23 @@ internal sealed class StoredKeyTests(StoreKind store)
 
     private async Task IsRefusedUncountedAsync(string contractor, SoftToken token)
     {
-        var eventsBefore = await EventsAsync();
         service.Errors.Clear();
         var before = await service.TracesAsync();
-        var refused = await Refusal.OfAsync(async () => await service.Auth.VerifyAsync(contractor, token.At(Now)));
+        var answer = await Refusal.OfAsync(async () => await service.Auth.VerifyAsync(contractor, token.At(Now)));
 
-        Assert.That((refused.Code, refused.Info?.Reason), Is.EqualTo((StatusCode.DataLoss, "STORED_KEY_UNUSABLE")));
+        Assert.That((answer.Code, answer.Info?.Reason), Is.EqualTo((StatusCode.DataLoss, "STORED_KEY_UNUSABLE")));
         Assert.That(await service.TracesAsync(), Is.EqualTo(before), "nothing is decided or counted");
         Assert.That(service.Errors.Errors, Has.One.Contains("met a stored key that does not open"));
-        Assert.That(await EventsAsync(), Is.EqualTo(eventsBefore + 1), "security staff are told");
+        refused++;
+        // What is scraped may be a fraction of a second old.
+        await Eventually.IsTrueAsync(async () => await EventsAsync() == refused, "security staff are told");
         foreach (var secret in new[] { contractor, token.CredentialId, Base32Encoding.ToString(token.Key), Convert.ToHexString(token.Key), Convert.ToBase64String(token.Key) })
         {
-            Assert.That(service.Errors.All + refused.Text, Does.Not.Contain(secret).IgnoreCase);
+            Assert.That(service.Errors.All + answer.Text, Does.Not.Contain(secret).IgnoreCase);
         }
 
         // As a whole word: six digits also turn up inside ports and times.
-        Assert.That(service.Errors.All + refused.Text, Does.Not.Match($"(?<![0-9a-fA-F]){token.At(Now)}(?![0-9a-fA-F])"));
+        Assert.That(service.Errors.All + answer.Text, Does.Not.Match($"(?<![0-9a-fA-F]){token.At(Now)}(?![0-9a-fA-F])"));
     }
 
     private async Task<int> EventsAsync()
