@@ -113,23 +113,27 @@ internal static class Server
             .ValidateDataAnnotations()
             .ValidateOnStart();
 
-    private static void AddCredentials(IServiceCollection services) => services
-        .AddSingleton<IKekProvider>(provider => provider.GetRequiredService<IOptions<OtpAuthOptions>>().Value switch
-        {
-            { Pkcs11: { } module } => new Pkcs11Kek(module),
-            { Transit: { } server } => new TransitKek(server),
-            var options => new FileKek(options.KekFile!),
-        })
-        .AddSingleton<DataKeys>()
-        .AddSingleton(RandomNumberGenerator.Create())
-        .AddSingleton<KeyWrapping>()
-        .AddSingleton<KeyRotation>()
-        .AddSingleton<Rewrapping>()
-        .AddSingleton<CustodyInstruments>()
-        .AddHostedService(provider => provider.GetRequiredService<Rewrapping>())
-        .AddSingleton<CredentialKeyCache>()
-        .AddSingleton<CredentialIssuer>()
-        .AddSingleton<CredentialImport>();
+    private static void AddCredentials(IServiceCollection services)
+    {
+        services.AddHealthChecks().AddCheck<KeysHealthCheck>("keys");
+        services
+            .AddSingleton<IKekProvider>(provider => provider.GetRequiredService<IOptions<OtpAuthOptions>>().Value switch
+            {
+                { Pkcs11: { } module } => new Pkcs11Kek(module),
+                { Transit: { } server } => new TransitKek(server),
+                var options => new FileKek(options.KekFile!),
+            })
+            .AddSingleton<DataKeys>()
+            .AddSingleton(RandomNumberGenerator.Create())
+            .AddSingleton<KeyWrapping>()
+            .AddSingleton<KeyRotation>()
+            .AddSingleton<Rewrapping>()
+            .AddSingleton<CustodyInstruments>()
+            .AddHostedService(provider => provider.GetRequiredService<Rewrapping>())
+            .AddSingleton<CredentialKeyCache>()
+            .AddSingleton<CredentialIssuer>()
+            .AddSingleton<CredentialImport>();
+    }
 
     private static void AddDecisions(IServiceCollection services) => services
         .AddSingleton<StartUp>()

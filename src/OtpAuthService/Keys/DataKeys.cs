@@ -4,6 +4,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Options;
 using OtpAuthService.Hosting;
 using OtpAuthService.Storage;
@@ -29,6 +30,9 @@ internal sealed class DataKeys(OtpStore store, IKekProvider kek, IOptions<OtpAut
 
     /// <summary>Whether the KEK provider did what it was asked last.</summary>
     public bool IsKekReachable { get; private set; } = true;
+
+    /// <summary>Whether there is any to open credentials with.</summary>
+    public bool AreOpen => open.Count > 0;
 
     /// <summary>The one that wraps now.</summary>
     public int Newest => open.Count > 0 ? open.Keys.Max() : throw KeysUnavailable();
@@ -260,4 +264,11 @@ internal sealed class DataKeys(OtpStore store, IKekProvider kek, IOptions<OtpAut
     private static KekUnavailableException KeysUnavailable() => new("the keys that protect credentials cannot be opened");
 
     private sealed record OpenDataKey(PinnedKey Key, DateTimeOffset OpenedAt);
+}
+
+/// <summary>Ready while credentials can be opened.</summary>
+internal sealed class KeysHealthCheck(DataKeys dataKeys) : IHealthCheck
+{
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+        Task.FromResult(dataKeys.AreOpen ? HealthCheckResult.Healthy() : HealthCheckResult.Unhealthy("the keys that protect credentials cannot be opened"));
 }

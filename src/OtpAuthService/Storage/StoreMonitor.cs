@@ -73,7 +73,7 @@ internal sealed class StoreMonitor(
                 return null;
             }
 
-            return ("the database cannot be reached", failure.Message);
+            return ("the database cannot be reached", StoreErrors.ReasonOf(failure));
         }
     }
 }

@@ -118,6 +118,8 @@ internal sealed class KeyCustodyTests(StoreKind store, KekKind kek)
         // The background finds out within a second of real time.
         await Eventually.IsTrueAsync(() => Task.FromResult(IsZero(dataKey) && IsZero(credentialKey)), "no key is left in memory");
         await service.ExpectMetricAsync("otp_keys_kek_reachable", 0);
+        using var http = new HttpClient();
+        Assert.That((await http.GetAsync(service.ManagementAddress + "/health/ready")).IsSuccessStatusCode, Is.False, "not ready");
         var before = await service.TracesAsync();
 
         await IsUnavailableAsync(async () => await service.Auth.VerifyAsync(contractor, token.At(Now)));
