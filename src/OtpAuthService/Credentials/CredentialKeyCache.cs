@@ -38,6 +38,9 @@ internal sealed class CredentialKeyCache(IOptions<OtpAuthOptions> options)
     public void Forget(ContractorRef contractor) => keys.TryRemove(contractor);
 
     public void ForgetAll() => keys.Clear();
+
+    /// <summary>What has reached its age: without this, a key that nobody asks for again would stay until others need its place.</summary>
+    public void ForgetExpired() => keys.Policy.ExpireAfterWrite.Value!.TrimExpired();
 }
 
 /// <summary>What an active binding had as its credential when it was read.</summary>

@@ -40,6 +40,10 @@ internal sealed class Rewrapping(
     /// <summary>Rows of credentials whose key does not open, as they were met since the last count.</summary>
     private readonly List<long> unusable = [];
 
+    /// <summary>It looks at every key in the cache.</summary>
+    private static readonly TimeSpan BetweenTidying = TimeSpan.FromMinutes(1);
+
+    private long tidied = Stopwatch.GetTimestamp();
     private long remaining;
     private int reported;
     private List<int> counted = [];
@@ -60,6 +64,12 @@ internal sealed class Rewrapping(
                 if (!await dataKeys.RefreshAsync(stoppingToken))
                 {
                     cache.ForgetAll();
+                }
+
+                if (Stopwatch.GetElapsedTime(tidied) > BetweenTidying)
+                {
+                    cache.ForgetExpired();
+                    tidied = Stopwatch.GetTimestamp();
                 }
 
                 await RewrapAsync(stoppingToken);
