@@ -34,6 +34,9 @@ internal sealed class Binding
 
     public DateTimeOffset? EndedAt { get; set; }
 
+    /// <summary>For a lost one: until when the contractor may register another credential.</summary>
+    public DateTimeOffset? ReregistrationUntil { get; set; }
+
     public BindingReading Reading => new(Id, State);
 
     public void Suspend(DateTimeOffset now)
@@ -63,4 +66,10 @@ internal enum BindingState
 
     /// <summary>The credential was reported lost: every act is refused until an operator helps.</summary>
     Lost = 3,
+
+    /// <summary>Another credential took over (端末変更).</summary>
+    Replaced = 4,
+
+    /// <summary>The bank has stopped it: every act is refused until an operator resumes it.</summary>
+    Stopped = 5,
 }

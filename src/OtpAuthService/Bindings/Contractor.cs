@@ -28,6 +28,8 @@ internal sealed class Contractor
     /// <summary>Bypasses of that hour.</summary>
     public int BypassesInHour { get; private set; }
 
+    /// <summary>The temporary OTP that was issued last; null where none was.</summary>
+    public TemporaryOtp? TemporaryOtp { get; set; }
 
     /// <summary>Wrong OTPs left before the next lock.</summary>
     public int AttemptsLeft(GuessLimits limits)

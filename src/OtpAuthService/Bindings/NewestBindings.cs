@@ -21,7 +21,7 @@ internal sealed class NewestBindings
         SELECT i.n, b.id, b.state, c.id, c.epoch, c.credential_id, c.wrapped_key, c.key_version, c.algorithm, c.digits, c.period_seconds,
             c.drift_steps, c.status,
             EXISTS (SELECT FROM contractors AS k WHERE k.institution_id = i.institution_id AND k.contractor_id = i.contractor_id
-                AND (k.consecutive_failures > 0 OR k.locked_until IS NOT NULL))
+                AND (k.consecutive_failures > 0 OR k.locked_until IS NOT NULL OR k.temporary_otp_uses_left > 0))
         FROM unnest($1, $2) WITH ORDINALITY AS i (institution_id, contractor_id, n)
         CROSS JOIN LATERAL (
             SELECT * FROM bindings WHERE institution_id = i.institution_id AND contractor_id = i.contractor_id ORDER BY id DESC LIMIT 1) AS b
@@ -80,7 +80,7 @@ internal sealed class NewestBindings
                 Binding = b,
                 b.Credential,
                 FailuresCounted = db.Contractors.Any(c => c.InstitutionId == b.InstitutionId && c.ContractorId == b.ContractorId
-                    && (c.ConsecutiveFailures > 0 || c.LockedUntil != null)),
+                    && (c.ConsecutiveFailures > 0 || c.LockedUntil != null || c.TemporaryOtp!.UsesLeft > 0)),
             })
             .ToDictionaryAsync(
                 found => new ContractorRef(found.Binding.InstitutionId, found.Binding.ContractorId),

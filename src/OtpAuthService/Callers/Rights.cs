@@ -23,6 +23,11 @@ internal static class Rights
         ["/otpauth.v1.OtpOperations/SetInstitutionPolicy"] = Operators,
         ["/otpauth.v1.OtpOperations/IssueCredential"] = Operators,
         ["/otpauth.v1.OtpOperations/ImportCredentials"] = Operators,
+        ["/otpauth.v1.OtpOperations/SetSupplier"] = Operators,
+        ["/otpauth.v1.OtpOperations/GetSuppliers"] = Readers,
+        ["/otpauth.v1.OtpOperations/RequestExport"] = Operators,
+        ["/otpauth.v1.OtpOperations/ConfirmExport"] = Operators,
+        ["/otpauth.v1.OtpOperations/ExportCredentials"] = Operators,
         ["/otpauth.v1.OtpOperations/GetCredential"] = Readers,
         ["/otpauth.v1.OtpOperations/GetBinding"] = Readers,
         ["/otpauth.v1.OtpOperations/ReportLost"] = Operators,
@@ -31,6 +36,7 @@ internal static class Rights
         ["/otpauth.v1.OtpOperations/SuspendBinding"] = Operators,
         ["/otpauth.v1.OtpOperations/ResumeBinding"] = Operators,
         ["/otpauth.v1.OtpOperations/IssueTemporaryOtp"] = Operators,
+        ["/otpauth.v1.OtpOperations/ConfirmTemporaryOtp"] = Operators,
         ["/otpauth.v1.OtpOperations/StopBypass"] = Operators,
         ["/otpauth.v1.OtpOperations/ResumeBypass"] = Operators,
         ["/otpauth.v1.OtpOperations/SetBypassOptOut"] = Operators,
@@ -40,6 +46,9 @@ internal static class Rights
         ["/otpauth.v1.OtpOperations/RotateKeys"] = Operators,
         ["/otpauth.v1.OtpOperations/GetKeyStatus"] = Readers,
         ["/otpauth.v1.OtpOperations/RaiseFence"] = Operators,
+        ["/otpauth.v1.OtpOperations/GetFence"] = Readers,
+        ["/otpauth.v1.OtpOperations/StreamEvents"] = Readers,
+        ["/otpauth.v1.OtpOperations/Diagnose"] = Readers,
     }.ToFrozenDictionary();
 
     /// <summary>Services of the platform that decide nothing and tell nothing of a contractor: health, and reflection where it is on.</summary>

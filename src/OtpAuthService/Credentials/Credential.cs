@@ -29,6 +29,15 @@ internal sealed class Credential
     public int DriftSteps { get; set; }
 
     /// <summary>
+    /// The last time step that told of drift: positive where its OTP was of a step after the expected one, negative where before, 0 where it
+    /// was the expected one.
+    /// </summary>
+    public long DriftSeen { get; set; }
+
+    /// <summary>The last time step that was told to be out of sync. Whoever guessed its OTP knows it now, so that it is never accepted.</summary>
+    public TimeStep? OutOfSyncStep { get; set; }
+
+    /// <summary>
     /// The highest claimed time step, across all institutions. Only <see cref="TimeStepLedger"/> raises it; it is written on condition
     /// that it is as it was read, and a trigger in the database refuses to lower it.
     /// </summary>

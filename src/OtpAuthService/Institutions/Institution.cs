@@ -43,6 +43,12 @@ internal sealed class Institution
     /// <summary>How audit records name its contractors.</summary>
     public AuditContractorIds AuditContractorIds { get; set; } = AuditContractorIds.Plain;
 
+    /// <summary>Whether a temporary OTP is taken only once a second operator has confirmed it.</summary>
+    public bool TemporaryOtpNeedsConfirmation { get; set; }
+
+    /// <summary>Whether a contractor who is locked for a time may end that by two consecutive OTPs.</summary>
+    public bool ContractorMayUnlock { get; set; }
+
     /// <summary>Since when nobody is bypassed here, whatever grants say; null: they are (promise P6's kill switch).</summary>
     public DateTimeOffset? BypassStoppedAt { get; set; }
 

@@ -80,6 +80,8 @@ internal static class PolicyForms
         institution.ForeignLossReports = policy.ForeignLossReports == ForeignLossReports.Block ? ForeignLossReports.Block : ForeignLossReports.Signal;
         institution.OutcomeDetail = policy.OutcomeDetail == OutcomeDetail.Generic ? OutcomeDetail.Generic : OutcomeDetail.Full;
         institution.AuditContractorIds = policy.AuditContractorIds == AuditContractorIds.KeyedHash ? AuditContractorIds.KeyedHash : AuditContractorIds.Plain;
+        institution.TemporaryOtpNeedsConfirmation = policy.TemporaryOtpNeedsConfirmation;
+        institution.ContractorMayUnlock = policy.ContractorMayUnlock;
     }
 
     public static InstitutionPolicy ToWire(this Institution institution)
@@ -99,6 +101,8 @@ internal static class PolicyForms
             ForeignLossReports = institution.ForeignLossReports,
             OutcomeDetail = institution.OutcomeDetail,
             AuditContractorIds = institution.AuditContractorIds,
+            TemporaryOtpNeedsConfirmation = institution.TemporaryOtpNeedsConfirmation,
+            ContractorMayUnlock = institution.ContractorMayUnlock,
         };
         policy.ChannelsNeedingOtp.AddRange(System.Enum.GetValues<Channel>().Where(c => c != Channel.Unspecified && institution.NeedsOtp(c)));
         return policy;

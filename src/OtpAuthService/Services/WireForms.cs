@@ -102,6 +102,8 @@ internal static class WireForms
             BindingState.Active => V1.BindingState.Active,
             BindingState.Suspended => V1.BindingState.Suspended,
             BindingState.Lost => V1.BindingState.Lost,
+            BindingState.Replaced => V1.BindingState.Replaced,
+            BindingState.Stopped => V1.BindingState.Stopped,
             _ => throw new InvalidOperationException($"State {binding.State} is not known."),
         },
         RegisteredAt = binding.RegisteredAt.ToTimestamp(),

@@ -50,13 +50,17 @@ BEGIN
         -- audit_records: only the version before writes to it, with rights of its own.
 
         -- Never deleted: a credential put in again would begin with a lower last_time_step. The epoch is raised by triggers, with the rights of whoever fires them.
-        GRANT SELECT, INSERT, UPDATE (last_time_step, epoch, status, key_version, wrapped_key) ON credentials TO otp_service;
-        GRANT SELECT, INSERT, UPDATE (state, ended_at) ON bindings TO otp_service;
+        GRANT SELECT, INSERT, UPDATE (last_time_step, epoch, status, key_version, wrapped_key, drift_steps, drift_seen, out_of_sync_step) ON credentials TO otp_service;
+        GRANT SELECT, INSERT, UPDATE (state, ended_at, reregistration_until) ON bindings TO otp_service;
         -- Never deleted: a contractor put in again would have a new guess budget.
-        GRANT SELECT, INSERT, UPDATE (consecutive_failures, locked_until, never_bypassed, bypass_hour, bypasses_in_hour) ON contractors TO otp_service;
+        GRANT SELECT, INSERT, UPDATE (
+            consecutive_failures, locked_until, never_bypassed, bypass_hour, bypasses_in_hour, temporary_otp_salt, temporary_otp_issued_under,
+            temporary_otp_issued_by, temporary_otp_issued_by_operator, temporary_otp_expires_at, temporary_otp_uses_left, temporary_otp_awaits_confirmation)
+            ON contractors TO otp_service;
         GRANT SELECT, INSERT, UPDATE (
             display_name, policy_version, look_back_steps, look_ahead_steps, temporary_limit, hard_limit, temporary_lock, not_registered_login, suspended_login,
-            channels_needing_otp, foreign_loss_reports, outcome_detail, audit_contractor_ids, bypass_stopped_at) ON institutions TO otp_service;
+            channels_needing_otp, foreign_loss_reports, outcome_detail, audit_contractor_ids, temporary_otp_needs_confirmation,
+            contractor_may_unlock, bypass_stopped_at) ON institutions TO otp_service;
 
         -- What a rotation replaces and removes, what is swept, and what is counted for some minutes.
         GRANT SELECT, INSERT, UPDATE (kek_version, wrapped_key), DELETE ON data_keys TO otp_service;
@@ -73,10 +77,10 @@ BEGIN
             "__EFMigrationsHistory" TO otp_reading;
         -- Not wrapped_key.
         GRANT SELECT (
-            id, credential_id, key_version, algorithm, digits, period_seconds, drift_steps, last_time_step, epoch, status, supplier, valid_from, valid_until,
+            id, credential_id, key_version, algorithm, digits, period_seconds, drift_steps, drift_seen, last_time_step, out_of_sync_step, epoch, status, supplier, valid_from, valid_until,
             created_at) ON credentials TO otp_reading;
         GRANT SELECT (version, use, kek_version, created_at) ON data_keys TO otp_reading;
         -- Not fingerprint.
-        GRANT SELECT (key, outcome, decision, retry_after, attempts_left, credential_ref, imported, decided_at) ON answers TO otp_reading;
+        GRANT SELECT (key, outcome, decision, retry_after, attempts_left, credential_ref, imported, offset_steps, decided_at) ON answers TO otp_reading;
     END IF;
 END $grants$;

@@ -65,6 +65,8 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
             institution.Property(i => i.ForeignLossReports).HasDefaultValue(ForeignLossReports.Signal);
             institution.Property(i => i.OutcomeDetail).HasDefaultValue(OutcomeDetail.Full);
             institution.Property(i => i.AuditContractorIds).HasDefaultValue(AuditContractorIds.Plain);
+            institution.Property(i => i.TemporaryOtpNeedsConfirmation).HasDefaultValue(false);
+            institution.Property(i => i.ContractorMayUnlock).HasDefaultValue(false);
         });
 
         model.Entity<PolicyVersion>(version =>
@@ -82,19 +84,21 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
             // What a claim rests on: written only if it is as it was read (promise P1).
             credential.Property(c => c.LastTimeStep).IsConcurrencyToken();
             credential.Property(c => c.Status).IsConcurrencyToken();
+            credential.Property(c => c.DriftSeen).HasDefaultValue(0L);
             credential.ToTable(table => table.HasCheckConstraint("ck_credentials_digits", "digits IN (6, 8)"));
             credential.ToTable(table => table.HasCheckConstraint("ck_credentials_period", "period_seconds > 0"));
         });
 
         model.Entity<Binding>(binding =>
         {
-            var active = $"state = {(short)BindingState.Active}";
+            // A stopped one may be resumed, so that nobody else takes its place.
+            var current = $"state IN ({(short)BindingState.Active}, {(short)BindingState.Stopped})";
             binding.HasOne(b => b.Credential).WithMany().HasForeignKey(b => b.CredentialRef).OnDelete(DeleteBehavior.Restrict);
             binding.HasOne<Institution>().WithMany().HasForeignKey(b => b.InstitutionId).OnDelete(DeleteBehavior.Restrict);
             binding.HasIndex(b => new { b.InstitutionId, b.ContractorId })
-                .IsUnique().HasFilter(active).HasDatabaseName("ux_bindings_one_active_per_contractor");
+                .IsUnique().HasFilter(current).HasDatabaseName("ux_bindings_one_active_per_contractor");
             binding.HasIndex(b => new { b.InstitutionId, b.CredentialRef })
-                .IsUnique().HasFilter(active).HasDatabaseName("ux_bindings_one_contractor_per_credential");
+                .IsUnique().HasFilter(current).HasDatabaseName("ux_bindings_one_contractor_per_credential");
             binding.HasIndex(b => new { b.InstitutionId, b.ContractorId, b.Id }).HasDatabaseName("ix_bindings_history");
         });
 
@@ -103,6 +107,11 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
         model.Entity<Contractor>(contractor =>
         {
             contractor.HasKey(c => new { c.InstitutionId, c.ContractorId });
+            contractor.OwnsOne(c => c.TemporaryOtp, otp =>
+            {
+                otp.Property(o => o.IssuedBy).HasMaxLength(128);
+                otp.Property(o => o.IssuedByOperator).HasMaxLength(64);
+            });
         });
 
         model.Entity<StoredAnswer>(answer =>

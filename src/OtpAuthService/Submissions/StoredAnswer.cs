@@ -23,6 +23,8 @@ internal sealed class StoredAnswer
 
     public required int? Imported { get; init; }
 
+    public required int? OffsetSteps { get; init; }
+
     public required DateTimeOffset DecidedAt { get; init; }
 
     public static StoredAnswer Of(Submission submission, Verdict verdict, DateTimeOffset now) => new()
@@ -35,6 +37,7 @@ internal sealed class StoredAnswer
         AttemptsLeft = verdict.AttemptsLeft,
         CredentialRef = verdict.CredentialRef,
         Imported = verdict.Imported,
+        OffsetSteps = verdict.OffsetSteps,
         DecidedAt = now,
     };
 
@@ -45,6 +48,7 @@ internal sealed class StoredAnswer
             AttemptsLeft = AttemptsLeft,
             CredentialRef = CredentialRef,
             Imported = Imported,
+            OffsetSteps = OffsetSteps,
         },
         DecidedAt,
         Repeated: true);

@@ -22,6 +22,9 @@ internal sealed record Verdict(Outcome Outcome, Decision Decision)
     /// <summary>How many credentials an import took in.</summary>
     public int? Imported { get; init; }
 
+    /// <summary>How many time steps the credential's clock is ahead, as a checked OTP shows.</summary>
+    public int? OffsetSteps { get; init; }
+
     /// <summary>The OTP was right and the act was done.</summary>
     public static Verdict Accepted { get; } = new(Outcome.Accepted, Decision.Allow);
 

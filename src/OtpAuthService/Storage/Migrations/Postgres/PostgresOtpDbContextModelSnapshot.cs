@@ -237,6 +237,10 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("bigint")
                         .HasColumnName("registered_at");
 
+                    b.Property<long?>("ReregistrationUntil")
+                        .HasColumnType("bigint")
+                        .HasColumnName("reregistration_until");
+
                     b.Property<short>("State")
                         .HasColumnType("smallint")
                         .HasColumnName("state");
@@ -250,12 +254,12 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                     b.HasIndex("InstitutionId", "ContractorId")
                         .IsUnique()
                         .HasDatabaseName("ux_bindings_one_active_per_contractor")
-                        .HasFilter("state = 1");
+                        .HasFilter("state IN (1, 5)");
 
                     b.HasIndex("InstitutionId", "CredentialRef")
                         .IsUnique()
                         .HasDatabaseName("ux_bindings_one_contractor_per_credential")
-                        .HasFilter("state = 1");
+                        .HasFilter("state IN (1, 5)");
 
                     b.HasIndex("InstitutionId", "ContractorId", "Id")
                         .HasDatabaseName("ix_bindings_history");
@@ -359,6 +363,12 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("integer")
                         .HasColumnName("digits");
 
+                    b.Property<long>("DriftSeen")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("bigint")
+                        .HasDefaultValue(0L)
+                        .HasColumnName("drift_seen");
+
                     b.Property<int>("DriftSteps")
                         .HasColumnType("integer")
                         .HasColumnName("drift_steps");
@@ -375,6 +385,10 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .IsConcurrencyToken()
                         .HasColumnType("bigint")
                         .HasColumnName("last_time_step");
+
+                    b.Property<long?>("OutOfSyncStep")
+                        .HasColumnType("bigint")
+                        .HasColumnName("out_of_sync_step");
 
                     b.Property<int>("PeriodSeconds")
                         .HasColumnType("integer")
@@ -470,6 +484,12 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasDefaultValue((short)3)
                         .HasColumnName("channels_needing_otp");
 
+                    b.Property<bool>("ContractorMayUnlock")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("boolean")
+                        .HasDefaultValue(false)
+                        .HasColumnName("contractor_may_unlock");
+
                     b.Property<long>("CreatedAt")
                         .HasColumnType("bigint")
                         .HasColumnName("created_at");
@@ -531,6 +551,12 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("bigint")
                         .HasDefaultValue(1800000L)
                         .HasColumnName("temporary_lock");
+
+                    b.Property<bool>("TemporaryOtpNeedsConfirmation")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("boolean")
+                        .HasDefaultValue(false)
+                        .HasColumnName("temporary_otp_needs_confirmation");
 
                     b.HasKey("Id")
                         .HasName("pk_institutions");
@@ -650,6 +676,10 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("integer")
                         .HasColumnName("imported");
 
+                    b.Property<int?>("OffsetSteps")
+                        .HasColumnType("integer")
+                        .HasColumnName("offset_steps");
+
                     b.Property<short>("Outcome")
                         .HasColumnType("smallint")
                         .HasColumnName("outcome");
@@ -681,6 +711,68 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasConstraintName("fk_bindings_institutions_institution_id");
 
                     b.Navigation("Credential");
+                });
+
+            modelBuilder.Entity("OtpAuthService.Bindings.Contractor", b =>
+                {
+                    b.OwnsOne("OtpAuthService.Bindings.TemporaryOtp", "TemporaryOtp", b1 =>
+                        {
+                            b1.Property<string>("ContractorInstitutionId")
+                                .HasMaxLength(32)
+                                .HasColumnType("character varying(32)")
+                                .HasColumnName("institution_id")
+                                .UseCollation("C");
+
+                            b1.Property<string>("ContractorId")
+                                .HasMaxLength(64)
+                                .HasColumnType("character varying(64)")
+                                .HasColumnName("contractor_id")
+                                .UseCollation("C");
+
+                            b1.Property<bool>("AwaitsConfirmation")
+                                .HasColumnType("boolean")
+                                .HasColumnName("temporary_otp_awaits_confirmation");
+
+                            b1.Property<long>("ExpiresAt")
+                                .HasColumnType("bigint")
+                                .HasColumnName("temporary_otp_expires_at");
+
+                            b1.Property<string>("IssuedBy")
+                                .IsRequired()
+                                .HasMaxLength(128)
+                                .HasColumnType("character varying(128)")
+                                .HasColumnName("temporary_otp_issued_by")
+                                .UseCollation("C");
+
+                            b1.Property<string>("IssuedByOperator")
+                                .HasMaxLength(64)
+                                .HasColumnType("character varying(64)")
+                                .HasColumnName("temporary_otp_issued_by_operator")
+                                .UseCollation("C");
+
+                            b1.Property<Guid>("IssuedUnder")
+                                .HasColumnType("uuid")
+                                .HasColumnName("temporary_otp_issued_under");
+
+                            b1.Property<byte[]>("Salt")
+                                .IsRequired()
+                                .HasColumnType("bytea")
+                                .HasColumnName("temporary_otp_salt");
+
+                            b1.Property<int>("UsesLeft")
+                                .HasColumnType("integer")
+                                .HasColumnName("temporary_otp_uses_left");
+
+                            b1.HasKey("ContractorInstitutionId", "ContractorId");
+
+                            b1.ToTable("contractors");
+
+                            b1.WithOwner()
+                                .HasForeignKey("ContractorInstitutionId", "ContractorId")
+                                .HasConstraintName("fk_contractors_contractors_institution_id_contractor_id");
+                        });
+
+                    b.Navigation("TemporaryOtp");
                 });
 #pragma warning restore 612, 618
         }

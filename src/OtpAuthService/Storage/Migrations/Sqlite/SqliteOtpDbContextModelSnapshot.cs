@@ -218,6 +218,10 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("INTEGER")
                         .HasColumnName("registered_at");
 
+                    b.Property<long?>("ReregistrationUntil")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("reregistration_until");
+
                     b.Property<short>("State")
                         .HasColumnType("INTEGER")
                         .HasColumnName("state");
@@ -231,12 +235,12 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                     b.HasIndex("InstitutionId", "ContractorId")
                         .IsUnique()
                         .HasDatabaseName("ux_bindings_one_active_per_contractor")
-                        .HasFilter("state = 1");
+                        .HasFilter("state IN (1, 5)");
 
                     b.HasIndex("InstitutionId", "CredentialRef")
                         .IsUnique()
                         .HasDatabaseName("ux_bindings_one_contractor_per_credential")
-                        .HasFilter("state = 1");
+                        .HasFilter("state IN (1, 5)");
 
                     b.HasIndex("InstitutionId", "ContractorId", "Id")
                         .HasDatabaseName("ix_bindings_history");
@@ -333,6 +337,12 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("INTEGER")
                         .HasColumnName("digits");
 
+                    b.Property<long>("DriftSeen")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER")
+                        .HasDefaultValue(0L)
+                        .HasColumnName("drift_seen");
+
                     b.Property<int>("DriftSteps")
                         .HasColumnType("INTEGER")
                         .HasColumnName("drift_steps");
@@ -349,6 +359,10 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .IsConcurrencyToken()
                         .HasColumnType("INTEGER")
                         .HasColumnName("last_time_step");
+
+                    b.Property<long?>("OutOfSyncStep")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("out_of_sync_step");
 
                     b.Property<int>("PeriodSeconds")
                         .HasColumnType("INTEGER")
@@ -441,6 +455,12 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasDefaultValue((short)3)
                         .HasColumnName("channels_needing_otp");
 
+                    b.Property<bool>("ContractorMayUnlock")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER")
+                        .HasDefaultValue(false)
+                        .HasColumnName("contractor_may_unlock");
+
                     b.Property<long>("CreatedAt")
                         .HasColumnType("INTEGER")
                         .HasColumnName("created_at");
@@ -501,6 +521,12 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("INTEGER")
                         .HasDefaultValue(1800000L)
                         .HasColumnName("temporary_lock");
+
+                    b.Property<bool>("TemporaryOtpNeedsConfirmation")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER")
+                        .HasDefaultValue(false)
+                        .HasColumnName("temporary_otp_needs_confirmation");
 
                     b.HasKey("Id")
                         .HasName("pk_institutions");
@@ -614,6 +640,10 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("INTEGER")
                         .HasColumnName("imported");
 
+                    b.Property<int?>("OffsetSteps")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("offset_steps");
+
                     b.Property<short>("Outcome")
                         .HasColumnType("INTEGER")
                         .HasColumnName("outcome");
@@ -645,6 +675,64 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasConstraintName("fk_bindings_institutions_institution_id");
 
                     b.Navigation("Credential");
+                });
+
+            modelBuilder.Entity("OtpAuthService.Bindings.Contractor", b =>
+                {
+                    b.OwnsOne("OtpAuthService.Bindings.TemporaryOtp", "TemporaryOtp", b1 =>
+                        {
+                            b1.Property<string>("ContractorInstitutionId")
+                                .HasMaxLength(32)
+                                .HasColumnType("TEXT")
+                                .HasColumnName("institution_id");
+
+                            b1.Property<string>("ContractorId")
+                                .HasMaxLength(64)
+                                .HasColumnType("TEXT")
+                                .HasColumnName("contractor_id");
+
+                            b1.Property<bool>("AwaitsConfirmation")
+                                .HasColumnType("INTEGER")
+                                .HasColumnName("temporary_otp_awaits_confirmation");
+
+                            b1.Property<long>("ExpiresAt")
+                                .HasColumnType("INTEGER")
+                                .HasColumnName("temporary_otp_expires_at");
+
+                            b1.Property<string>("IssuedBy")
+                                .IsRequired()
+                                .HasMaxLength(128)
+                                .HasColumnType("TEXT")
+                                .HasColumnName("temporary_otp_issued_by");
+
+                            b1.Property<string>("IssuedByOperator")
+                                .HasMaxLength(64)
+                                .HasColumnType("TEXT")
+                                .HasColumnName("temporary_otp_issued_by_operator");
+
+                            b1.Property<Guid>("IssuedUnder")
+                                .HasColumnType("TEXT")
+                                .HasColumnName("temporary_otp_issued_under");
+
+                            b1.Property<byte[]>("Salt")
+                                .IsRequired()
+                                .HasColumnType("BLOB")
+                                .HasColumnName("temporary_otp_salt");
+
+                            b1.Property<int>("UsesLeft")
+                                .HasColumnType("INTEGER")
+                                .HasColumnName("temporary_otp_uses_left");
+
+                            b1.HasKey("ContractorInstitutionId", "ContractorId");
+
+                            b1.ToTable("contractors");
+
+                            b1.WithOwner()
+                                .HasForeignKey("ContractorInstitutionId", "ContractorId")
+                                .HasConstraintName("fk_contractors_contractors_institution_id_contractor_id");
+                        });
+
+                    b.Navigation("TemporaryOtp");
                 });
 #pragma warning restore 612, 618
         }

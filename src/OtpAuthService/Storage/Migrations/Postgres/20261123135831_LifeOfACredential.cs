@@ -1,0 +1,226 @@
+﻿using System;
+using Microsoft.EntityFrameworkCore.Migrations;
+
+#nullable disable
+
+namespace OtpAuthService.Storage.Migrations.Postgres
+{
+    /// <inheritdoc />
+    public partial class LifeOfACredential : Migration
+    {
+        /// <inheritdoc />
+        protected override void Up(MigrationBuilder migrationBuilder)
+        {
+            migrationBuilder.DropIndex(
+                name: "ux_bindings_one_active_per_contractor",
+                table: "bindings");
+
+            migrationBuilder.DropIndex(
+                name: "ux_bindings_one_contractor_per_credential",
+                table: "bindings");
+
+            migrationBuilder.AddColumn<bool>(
+                name: "contractor_may_unlock",
+                table: "institutions",
+                type: "boolean",
+                nullable: false,
+                defaultValue: false);
+
+            migrationBuilder.AddColumn<bool>(
+                name: "temporary_otp_needs_confirmation",
+                table: "institutions",
+                type: "boolean",
+                nullable: false,
+                defaultValue: false);
+
+            migrationBuilder.AddColumn<long>(
+                name: "drift_seen",
+                table: "credentials",
+                type: "bigint",
+                nullable: false,
+                defaultValue: 0L);
+
+            migrationBuilder.AddColumn<long>(
+                name: "out_of_sync_step",
+                table: "credentials",
+                type: "bigint",
+                nullable: true);
+
+            migrationBuilder.AddColumn<bool>(
+                name: "temporary_otp_awaits_confirmation",
+                table: "contractors",
+                type: "boolean",
+                nullable: true);
+
+            migrationBuilder.AddColumn<long>(
+                name: "temporary_otp_expires_at",
+                table: "contractors",
+                type: "bigint",
+                nullable: true);
+
+            migrationBuilder.AddColumn<string>(
+                name: "temporary_otp_issued_by",
+                table: "contractors",
+                type: "character varying(128)",
+                maxLength: 128,
+                nullable: true,
+                collation: "C");
+
+            migrationBuilder.AddColumn<string>(
+                name: "temporary_otp_issued_by_operator",
+                table: "contractors",
+                type: "character varying(64)",
+                maxLength: 64,
+                nullable: true,
+                collation: "C");
+
+            migrationBuilder.AddColumn<Guid>(
+                name: "temporary_otp_issued_under",
+                table: "contractors",
+                type: "uuid",
+                nullable: true);
+
+            migrationBuilder.AddColumn<byte[]>(
+                name: "temporary_otp_salt",
+                table: "contractors",
+                type: "bytea",
+                nullable: true);
+
+            migrationBuilder.AddColumn<int>(
+                name: "temporary_otp_uses_left",
+                table: "contractors",
+                type: "integer",
+                nullable: true);
+
+            migrationBuilder.AddColumn<long>(
+                name: "reregistration_until",
+                table: "bindings",
+                type: "bigint",
+                nullable: true);
+
+            migrationBuilder.AddColumn<int>(
+                name: "offset_steps",
+                table: "answers",
+                type: "integer",
+                nullable: true);
+
+            migrationBuilder.CreateIndex(
+                name: "ux_bindings_one_active_per_contractor",
+                table: "bindings",
+                columns: new[] { "institution_id", "contractor_id" },
+                unique: true,
+                filter: "state IN (1, 5)");
+
+            migrationBuilder.CreateIndex(
+                name: "ux_bindings_one_contractor_per_credential",
+                table: "bindings",
+                columns: new[] { "institution_id", "credential_ref" },
+                unique: true,
+                filter: "state IN (1, 5)");
+
+            // A temporary OTP stands in the way of the statement that confirms as much as a counted failure: a real OTP has to end it.
+            migrationBuilder.Sql(
+                """
+                DROP TRIGGER contractors_epoch ON contractors;
+                CREATE TRIGGER contractors_epoch AFTER UPDATE OF consecutive_failures, locked_until, temporary_otp_uses_left ON contractors
+                    FOR EACH ROW WHEN (
+                        OLD.consecutive_failures = 0 AND OLD.locked_until IS NULL AND COALESCE(OLD.temporary_otp_uses_left, 0) = 0
+                        AND (NEW.consecutive_failures > 0 OR NEW.locked_until IS NOT NULL OR NEW.temporary_otp_uses_left > 0))
+                    EXECUTE FUNCTION begin_epoch_of_contractor();
+                DROP TRIGGER contractors_epoch_first ON contractors;
+                CREATE TRIGGER contractors_epoch_first AFTER INSERT ON contractors
+                    FOR EACH ROW WHEN (NEW.consecutive_failures > 0 OR NEW.locked_until IS NOT NULL OR NEW.temporary_otp_uses_left > 0)
+                    EXECUTE FUNCTION begin_epoch_of_contractor();
+                """);
+        }
+
+        /// <inheritdoc />
+        protected override void Down(MigrationBuilder migrationBuilder)
+        {
+            migrationBuilder.Sql("DROP TRIGGER contractors_epoch ON contractors; DROP TRIGGER contractors_epoch_first ON contractors;");
+
+            migrationBuilder.DropIndex(
+                name: "ux_bindings_one_active_per_contractor",
+                table: "bindings");
+
+            migrationBuilder.DropIndex(
+                name: "ux_bindings_one_contractor_per_credential",
+                table: "bindings");
+
+            migrationBuilder.DropColumn(
+                name: "contractor_may_unlock",
+                table: "institutions");
+
+            migrationBuilder.DropColumn(
+                name: "temporary_otp_needs_confirmation",
+                table: "institutions");
+
+            migrationBuilder.DropColumn(
+                name: "drift_seen",
+                table: "credentials");
+
+            migrationBuilder.DropColumn(
+                name: "out_of_sync_step",
+                table: "credentials");
+
+            migrationBuilder.DropColumn(
+                name: "temporary_otp_awaits_confirmation",
+                table: "contractors");
+
+            migrationBuilder.DropColumn(
+                name: "temporary_otp_expires_at",
+                table: "contractors");
+
+            migrationBuilder.DropColumn(
+                name: "temporary_otp_issued_by",
+                table: "contractors");
+
+            migrationBuilder.DropColumn(
+                name: "temporary_otp_issued_by_operator",
+                table: "contractors");
+
+            migrationBuilder.DropColumn(
+                name: "temporary_otp_issued_under",
+                table: "contractors");
+
+            migrationBuilder.DropColumn(
+                name: "temporary_otp_salt",
+                table: "contractors");
+
+            migrationBuilder.DropColumn(
+                name: "temporary_otp_uses_left",
+                table: "contractors");
+
+            migrationBuilder.DropColumn(
+                name: "reregistration_until",
+                table: "bindings");
+
+            migrationBuilder.DropColumn(
+                name: "offset_steps",
+                table: "answers");
+
+            migrationBuilder.CreateIndex(
+                name: "ux_bindings_one_active_per_contractor",
+                table: "bindings",
+                columns: new[] { "institution_id", "contractor_id" },
+                unique: true,
+                filter: "state = 1");
+
+            migrationBuilder.CreateIndex(
+                name: "ux_bindings_one_contractor_per_credential",
+                table: "bindings",
+                columns: new[] { "institution_id", "credential_ref" },
+                unique: true,
+                filter: "state = 1");
+
+            migrationBuilder.Sql(
+                """
+                CREATE TRIGGER contractors_epoch_first AFTER INSERT ON contractors
+                    FOR EACH ROW WHEN (NEW.consecutive_failures > 0 OR NEW.locked_until IS NOT NULL) EXECUTE FUNCTION begin_epoch_of_contractor();
+                CREATE TRIGGER contractors_epoch AFTER UPDATE OF consecutive_failures, locked_until ON contractors
+                    FOR EACH ROW WHEN (OLD.consecutive_failures = 0 AND OLD.locked_until IS NULL
+                        AND (NEW.consecutive_failures > 0 OR NEW.locked_until IS NOT NULL)) EXECUTE FUNCTION begin_epoch_of_contractor();
+                """);
+        }
+    }
+}
