@@ -157,6 +157,8 @@ internal static class Server
         .AddSingleton<BindingDirectory>()
         .AddSingleton<Registration>()
         .AddSingleton<Suspension>()
+        .AddSingleton<Replacement>()
+        .AddSingleton<Resynchronization>()
         .AddSingleton<Loss>()
         .AddSingleton<BypassOptOut>()
         .AddSingleton<BypassSwitch>()

@@ -45,6 +45,12 @@ internal sealed class Binding
         EndedAt = now;
     }
 
+    public void Replace(DateTimeOffset now)
+    {
+        State = BindingState.Replaced;
+        EndedAt = now;
+    }
+
     public void ReportLost(DateTimeOffset now)
     {
         State = BindingState.Lost;

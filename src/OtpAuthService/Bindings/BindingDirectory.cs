@@ -94,4 +94,14 @@ internal sealed class BindingDirectory(
 /// <param name="Binding">The newest binding, or null where the contractor never registered.</param>
 /// <param name="Credential">The credential of an active binding.</param>
 /// <param name="FailuresCounted">Whether something was counted against the contractor: then nothing is to be expected of the next OTP.</param>
-internal readonly record struct CurrentBinding(Institution Institution, BindingReading? Binding, KeyedCredential? Credential, bool FailuresCounted);
+internal readonly record struct CurrentBinding(Institution Institution, BindingReading? Binding, KeyedCredential? Credential, bool FailuresCounted)
+{
+    /// <summary>What an act that takes an OTP comes to where there is no active binding whose credential it could be held against.</summary>
+    public Outcome OutcomeWithoutCredential => Binding?.State switch
+    {
+        null => Outcome.NotRegistered,
+        BindingState.Suspended or BindingState.Stopped => Outcome.Suspended,
+        BindingState.Lost => Outcome.Lost,
+        var state => throw new InvalidOperationException($"A binding in state {state} is no contractor's newest one, or has a credential."),
+    };
+}

@@ -14,8 +14,8 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
         foreach (var _ in OnCurrent.Readings)
         {
             var (institution, credential) = await bindings.FindKeyedAsync(contractor.Institution, id, cancellation);
-            var check = credential is null ? null : checker.Check(credential, institution, otp);
-            var pending = new PendingDecision(submission, turn => DecideAsync(turn, check), cancellation) { Otp = check, Policy = institution, Binds = true };
+            using var check = credential is null ? null : checker.Check(credential, institution, otp);
+            var pending = new PendingDecision(submission, turn => DecideAsync(turn, check), cancellation) { Otp = check, Policy = institution, Binds = credential?.Id };
             if (await ledger.DecideAsync(pending) is { } answer)
             {
                 return answer;
@@ -45,6 +45,23 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
             return locked;
         }
 
+        var verdict = await ProveNewAsync(turn, otp);
+        if (verdict is { Outcome: Outcome.Accepted })
+        {
+            turn.Bind(otp!.Credential);
+        }
+
+        return verdict;
+    }
+
+    /// <summary>
+    /// Settles the OTP of a credential that is to be bound, and whether it may be. The partial unique indexes have the last word: a rival that
+    /// binds meanwhile makes the turn run again.
+    /// </summary>
+    /// <param name="turn">The contractor's turn; not locked.</param>
+    /// <param name="otp">The OTP held against the credential; null where there is no such credential.</param>
+    public static async ValueTask<Verdict?> ProveNewAsync(Turn turn, CheckedOtp? otp)
+    {
         if (otp is null)
         {
             // As good as a wrong OTP: credential ids are not to be found out by trying.
@@ -70,13 +87,6 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
                 };
         }
 
-        var verdict = OtpChecker.Settle(turn, otp);
-        if (verdict is { Outcome: Outcome.Accepted })
-        {
-            // The partial unique indexes have the last word: a rival that bound meanwhile makes this turn run again.
-            turn.Bind(otp.Credential);
-        }
-
-        return verdict;
+        return OtpChecker.Settle(turn, otp);
     }
 }

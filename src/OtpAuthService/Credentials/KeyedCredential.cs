@@ -1,4 +1,5 @@
 using OtpAuthService.Keys;
+using OtpAuthService.Verification;
 
 namespace OtpAuthService.Credentials;
 
@@ -14,6 +15,12 @@ namespace OtpAuthService.Credentials;
 internal sealed record KeyedCredential(
     long Id, long Epoch, PinnedKey Key, Algorithm Algorithm, int Digits, int PeriodSeconds, int DriftSteps, CredentialStatus Status)
 {
+    /// <summary>The highest claimed time step that this replica knows of; where a reading is kept, later ones are noted here. For what is learned of drift alone.</summary>
+    public TimeStep LastTimeStep { get; set; } = TimeStep.None;
+
+    /// <summary>As <see cref="Credential.DriftDays"/> was by then.</summary>
+    public int DriftDays { get; set; }
+
     /// <summary>What the replay cache calls it; kept here because it is computed once.</summary>
     public byte[]? ReplayMember { get; set; }
 
@@ -32,7 +39,9 @@ internal readonly record struct WrappedCredential(
     int Digits,
     int PeriodSeconds,
     int DriftSteps,
-    CredentialStatus Status)
+    CredentialStatus Status,
+    TimeStep LastTimeStep,
+    int DriftDays)
 {
     public static WrappedCredential Of(Credential credential) => new(
         credential.Id,
@@ -44,5 +53,7 @@ internal readonly record struct WrappedCredential(
         credential.Digits,
         credential.PeriodSeconds,
         credential.DriftSteps,
-        credential.Status);
+        credential.Status,
+        credential.LastTimeStep,
+        credential.DriftDays);
 }

@@ -39,7 +39,7 @@ internal static class Rehearsal
         List<PendingDecision> decided = [Prepare(contractor, binding, credential, TimeStep.At(now, 30).Plus(1)), Prepare(contractor, binding, credential, null)];
         chain.End = new ChainLink(1, new byte[SHA256.HashSizeInBytes]);
         var (settled, _) = await DecisionLedger.SettleAsync(db, decided, chain, names, now, cancellation);
-        Require(settled is [{ Answer.Verdict.Outcome: Outcome.Accepted }, { Answer.Verdict.Outcome: Outcome.Mismatch }]);
+        Require(settled is [{ Answer.Verdict.Outcome: Outcome.Accepted }, { Answer.Verdict.Outcome: Outcome.Mismatch or Outcome.OutOfSync }]);
         var keys = decided.Select(p => p.Submission.Key).ToList();
         Require(await db.Answers.Where(a => keys.Contains(a.Key)).ExecuteDeleteAsync(cancellation) == keys.Count);
         await transaction.RollbackAsync(cancellation);
@@ -82,7 +82,7 @@ internal static class Rehearsal
         var submission = new Submission(
             caller, Convert.ToHexString(RandomNumberGenerator.GetBytes(16)), "Rehearsal", contractor.Institution, Fingerprint: [], contractor.Contractor);
         var institution = NewInstitution(contractor.Institution, default);
-        var otp = new CheckedOtp(credential, FitsCredential: true, default, step);
+        var otp = new CheckedOtp(credential, FitsCredential: true, default, step, default);
         return new PendingDecision(submission, turn => new(OtpChecker.Settle(turn, binding.Reading, otp)), CancellationToken.None)
         {
             Otp = otp,

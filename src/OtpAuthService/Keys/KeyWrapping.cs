@@ -35,7 +35,7 @@ internal sealed class KeyWrapping(DataKeys dataKeys, RandomNumberGenerator nonce
             credential.Digits,
             credential.PeriodSeconds,
             credential.DriftSteps,
-            credential.Status);
+            credential.Status) { LastTimeStep = credential.LastTimeStep, DriftDays = credential.DriftDays };
     }
 
     /// <summary>The same key under the newest data key.</summary>

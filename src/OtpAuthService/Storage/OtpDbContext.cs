@@ -84,7 +84,7 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
             // What a claim rests on: written only if it is as it was read (promise P1).
             credential.Property(c => c.LastTimeStep).IsConcurrencyToken();
             credential.Property(c => c.Status).IsConcurrencyToken();
-            credential.Property(c => c.DriftSeen).HasDefaultValue(0L);
+            credential.Property(c => c.DriftDays).HasDefaultValue(0);
             credential.ToTable(table => table.HasCheckConstraint("ck_credentials_digits", "digits IN (6, 8)"));
             credential.ToTable(table => table.HasCheckConstraint("ck_credentials_period", "period_seconds > 0"));
         });

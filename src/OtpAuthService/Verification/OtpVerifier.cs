@@ -22,9 +22,10 @@ internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker,
         foreach (var reading in OnCurrent.Readings)
         {
             var current = await bindings.FindAsync(contractor, reading, cancellation);
-            if (await ledger.DecideAsync(Pending(submission, current, submitted, cancellation)) is { } answer)
+            using var check = current.Credential is { } credential ? checker.Check(credential, current.Institution, submitted) : null;
+            if (await ledger.DecideAsync(Pending(submission, current, check, cancellation)) is { } answer)
             {
-                if (answer.Verdict.Outcome == Outcome.Mismatch)
+                if (answer.Verdict.Outcome is Outcome.Mismatch or Outcome.OutOfSync)
                 {
                     // What was counted has begun an epoch: the next act need not find that out.
                     bindings.Forget(contractor);
@@ -43,13 +44,13 @@ internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker,
         throw OnCurrent.KeepsChanging();
     }
 
-    private PendingDecision Pending(Submission submission, CurrentBinding current, Otp otp, CancellationToken cancellation) =>
+    private static PendingDecision Pending(Submission submission, CurrentBinding current, CheckedOtp? otp, CancellationToken cancellation) =>
         current.Binding?.State switch
         {
             null => Without(submission, current, Outcome.NotRegistered, cancellation),
             BindingState.Suspended => Without(submission, current, Outcome.Suspended, cancellation),
             BindingState.Lost => Without(submission, current, Outcome.Lost, cancellation),
-            BindingState.Active => With(submission, current, checker.Check(current.Credential!, current.Institution, otp), cancellation),
+            BindingState.Active => With(submission, current, otp!, cancellation),
             var state => throw new InvalidOperationException($"Binding state {state} is not known."),
         };
 

@@ -93,6 +93,31 @@ internal static class Calls
             Otp = otp,
         });
 
+    public static AsyncUnaryCall<ReplaceResponse> ReplaceAsync(
+        this OtpAuth.OtpAuthClient auth, string contractor, string currentOtp, string credential, string newOtp, string? requestId = null) =>
+        auth.ReplaceAsync(new ReplaceRequest
+        {
+            RequestId = requestId ?? NewRequestId(),
+            InstitutionId = "demo",
+            ContractorId = contractor,
+            Channel = Channel.PcBrowser,
+            CurrentOtp = currentOtp,
+            NewCredentialId = credential,
+            NewOtp = newOtp,
+        });
+
+    public static AsyncUnaryCall<ResynchronizeResponse> ResynchronizeAsync(
+        this OtpAuth.OtpAuthClient auth, string contractor, string first, string second, string? requestId = null) =>
+        auth.ResynchronizeAsync(new ResynchronizeRequest
+        {
+            RequestId = requestId ?? NewRequestId(),
+            InstitutionId = "demo",
+            ContractorId = contractor,
+            Channel = Channel.PcBrowser,
+            FirstOtp = first,
+            SecondOtp = second,
+        });
+
     public static AsyncUnaryCall<GetRequirementResponse> RequirementAsync(
         this OtpAuth.OtpAuthClient auth, string contractor, Channel channel = Channel.PcBrowser, string institution = "demo") =>
         auth.GetRequirementAsync(new GetRequirementRequest { InstitutionId = institution, ContractorId = contractor, Channel = channel });
