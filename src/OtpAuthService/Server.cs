@@ -132,7 +132,8 @@ internal static class Server
             .AddHostedService(provider => provider.GetRequiredService<Rewrapping>())
             .AddSingleton<CredentialKeyCache>()
             .AddSingleton<CredentialIssuer>()
-            .AddSingleton<CredentialImport>();
+            .AddSingleton<CredentialImport>()
+            .AddSingleton<SupplierDirectory>();
     }
 
     private static void AddDecisions(IServiceCollection services) => services

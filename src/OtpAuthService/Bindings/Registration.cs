@@ -74,13 +74,13 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
             return Verdict.Deny(Outcome.CredentialUnusable) with { CredentialRef = otp.Credential.Id };
         }
 
-        if (otp.Step is { } step && turn.IsBoundToAnother(otp.Credential))
+        if (otp.Step is { } step && WhyNotToBind(turn, otp.Credential) is { } refused)
         {
             // A right OTP is burned even so, or this answer would be a way to find out OTPs that still log in.
             var claim = TimeStepLedger.Claim(turn, otp.Credential, step, otp.KnownUsed);
             return claim == Claim.OutOfDate
                 ? null
-                : Verdict.Deny(Outcome.CredentialInUse) with
+                : Verdict.Deny(refused) with
                 {
                     CredentialRef = otp.Credential.Id,
                     TimeStep = claim == Claim.Granted ? step : null,
@@ -89,4 +89,9 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
 
         return OtpChecker.Settle(turn, otp);
     }
+
+    private static Outcome? WhyNotToBind(Turn turn, KeyedCredential credential) =>
+        turn.IsBoundToAnother(credential) ? Outcome.CredentialInUse
+        : turn.Policy.Suppliers.AreRegistered(credential.Supplier, turn.Now) ? null
+        : Outcome.CredentialUnusable;
 }

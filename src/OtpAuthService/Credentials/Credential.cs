@@ -60,9 +60,9 @@ internal sealed class Credential
 
     public required DateTimeOffset CreatedAt { get; init; }
 
-    /// <summary>Whether it is within its validity and, for an institution that heeds others' reports, not lost.</summary>
+    /// <summary>Whether it is within its validity and its supplier's and, for an institution that heeds others' reports, not lost.</summary>
     public bool IsUsableAt(DateTimeOffset now, Institution policy) =>
-        !(ValidFrom > now) && !(ValidUntil <= now) && !policy.Blocks(Status);
+        !(ValidFrom > now) && !(ValidUntil <= now) && policy.Suppliers.AreVerified(Supplier, now) && !policy.Blocks(Status);
 
     /// <summary>Takes a time step that is above all that were taken.</summary>
     public void Claim(TimeStep step) => LastTimeStep = step > LastTimeStep

@@ -12,8 +12,9 @@ namespace OtpAuthService.Credentials;
 /// <param name="PeriodSeconds">Seconds a time step lasts.</param>
 /// <param name="DriftSteps">Learned clock offset in time steps.</param>
 /// <param name="Status">Whether some institution has reported it lost.</param>
+/// <param name="Supplier">Who made it; one string for all of them.</param>
 internal sealed record KeyedCredential(
-    long Id, long Epoch, PinnedKey Key, Algorithm Algorithm, int Digits, int PeriodSeconds, int DriftSteps, CredentialStatus Status)
+    long Id, long Epoch, PinnedKey Key, Algorithm Algorithm, int Digits, int PeriodSeconds, int DriftSteps, CredentialStatus Status, string Supplier)
 {
     /// <summary>The highest claimed time step that this replica knows of; where a reading is kept, later ones are noted here. For what is learned of drift alone.</summary>
     public TimeStep LastTimeStep { get; set; } = TimeStep.None;
@@ -40,6 +41,7 @@ internal readonly record struct WrappedCredential(
     int PeriodSeconds,
     int DriftSteps,
     CredentialStatus Status,
+    string Supplier,
     TimeStep LastTimeStep,
     int DriftDays)
 {
@@ -54,6 +56,7 @@ internal readonly record struct WrappedCredential(
         credential.PeriodSeconds,
         credential.DriftSteps,
         credential.Status,
+        credential.Supplier,
         credential.LastTimeStep,
         credential.DriftDays);
 }

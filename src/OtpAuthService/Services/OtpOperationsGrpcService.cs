@@ -17,6 +17,7 @@ namespace OtpAuthService.Services;
 internal sealed class OtpOperationsGrpcService(
     CredentialIssuer issuer,
     CredentialImport import,
+    SupplierDirectory suppliers,
     BindingDirectory bindings,
     Loss loss,
     BypassSwitch bypassSwitch,
@@ -121,6 +122,30 @@ internal sealed class OtpOperationsGrpcService(
             CryptographicOperations.ZeroMemory(preSharedKey);
             CryptographicOperations.ZeroMemory(file.GetBuffer());
         }
+    }
+
+    public override async Task<SetSupplierResponse> SetSupplier(SetSupplierRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var supplier = read.Check(request.Supplier is not null, request.Supplier, "supplier", "must be set") ?? new Supplier { Name = "none" };
+        read.Check(supplier.Name.Length > 0 && CredentialImport.IsSupplierName(supplier.Name), supplier.Name, "supplier.name", "must be 1 to 64 printable characters");
+        var noRegistrationFrom = read.Moment(supplier.NoRegistrationFrom, "supplier.no_registration_from");
+        var verifyUntil = read.Moment(supplier.VerifyUntil, "supplier.verify_until");
+        read.Check(!(verifyUntil < noRegistrationFrom), verifyUntil, "supplier.verify_until", "must not be before no_registration_from");
+        var submission = ReadAct(read, context, request, "SetSupplier", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId);
+        var answer = await suppliers.SetAsync(submission, supplier.Name, noRegistrationFrom, verifyUntil, context.CancellationToken);
+        return new SetSupplierResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+    }
+
+    public override async Task<GetSuppliersResponse> GetSuppliers(GetSuppliersRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var institution = read.Institution(request.InstitutionId);
+        read.ThrowIfInvalid();
+        Authorize(context, institution);
+
+        var known = await suppliers.ReadAsync(context.CancellationToken);
+        return new GetSuppliersResponse { Suppliers = { known.Select(s => s.ToWire()) } };
     }
 
     public override async Task<GetCredentialResponse> GetCredential(GetCredentialRequest request, ServerCallContext context)

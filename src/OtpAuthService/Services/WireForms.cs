@@ -28,6 +28,14 @@ internal static class WireForms
         ValidUntil = credential.ValidUntil?.ToTimestamp(),
     };
 
+    public static V1.Supplier ToWire(this SupplierState supplier) => new()
+    {
+        Name = supplier.Name,
+        NoRegistrationFrom = supplier.Dates?.NoRegistrationFrom?.ToTimestamp(),
+        VerifyUntil = supplier.Dates?.VerifyUntil?.ToTimestamp(),
+        Credentials = supplier.Credentials,
+    };
+
     public static V1.GetKeyStatusResponse ToWire(this KeyStatus status) => new()
     {
         DataKeys =

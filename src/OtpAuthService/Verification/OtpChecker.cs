@@ -53,9 +53,9 @@ internal sealed class OtpChecker(TimeProvider time)
     /// One that did not match is proposed as well, with a step that nobody can claim: it takes the same way, so that the time taken does
     /// not tell a locked contractor whether it would have been right.
     /// </summary>
-    public static Proposal? Propose(CheckedOtp otp, Institution institution)
+    public static Proposal? Propose(CheckedOtp otp, Institution institution, DateTimeOffset now)
     {
-        if (!otp.FitsCredential || institution.Blocks(otp.Credential.Status)
+        if (!otp.FitsCredential || institution.Blocks(otp.Credential.Status) || !institution.Suppliers.AreVerified(otp.Credential.Supplier, now)
             || otp.Learn(otp.Credential.LastTimeStep, otp.Credential.DriftDays) != otp.Credential.DriftSteps)
         {
             return null;

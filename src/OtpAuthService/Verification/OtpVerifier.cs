@@ -6,7 +6,7 @@ using OtpAuthService.Telemetry;
 namespace OtpAuthService.Verification;
 
 /// <summary>Verify: decides on one OTP for one purpose. The order of its steps, and why: README.md beside this file.</summary>
-internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker, Bypass bypass, DecisionLedger ledger, SecurityEvents events)
+internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker, Bypass bypass, DecisionLedger ledger, SecurityEvents events, TimeProvider time)
 {
     /// <param name="submission">The request.</param>
     /// <param name="contractor">Whose OTP it is.</param>
@@ -44,7 +44,7 @@ internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker,
         throw OnCurrent.KeepsChanging();
     }
 
-    private static PendingDecision Pending(Submission submission, CurrentBinding current, CheckedOtp? otp, CancellationToken cancellation) =>
+    private PendingDecision Pending(Submission submission, CurrentBinding current, CheckedOtp? otp, CancellationToken cancellation) =>
         current.Binding?.State switch
         {
             null => Without(submission, current, Outcome.NotRegistered, cancellation),
@@ -54,14 +54,14 @@ internal sealed class OtpVerifier(BindingDirectory bindings, OtpChecker checker,
             var state => throw new InvalidOperationException($"Binding state {state} is not known."),
         };
 
-    private static PendingDecision With(Submission submission, CurrentBinding current, CheckedOtp otp, CancellationToken cancellation)
+    private PendingDecision With(Submission submission, CurrentBinding current, CheckedOtp otp, CancellationToken cancellation)
     {
         var binding = current.Binding!.Value;
         return new PendingDecision(submission, turn => new(OtpChecker.Settle(turn, binding, otp)), cancellation)
         {
             Otp = otp,
             Policy = current.Institution,
-            Proposal = current.FailuresCounted ? null : OtpChecker.Propose(otp, current.Institution),
+            Proposal = current.FailuresCounted ? null : OtpChecker.Propose(otp, current.Institution, time.GetUtcNow()),
         };
     }
 

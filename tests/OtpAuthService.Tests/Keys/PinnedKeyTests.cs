@@ -90,7 +90,7 @@ public class PinnedKeyTests
     private static IEnumerable<object> Holders()
     {
         var key = NewKey();
-        var credential = new KeyedCredential(1, 0, key, Algorithm.Sha1, 6, 30, 0, CredentialStatus.Active);
+        var credential = new KeyedCredential(1, 0, key, Algorithm.Sha1, 6, 30, 0, CredentialStatus.Active, "issued");
         yield return key;
         yield return credential;
         yield return new BoundKey(1, credential);
@@ -136,7 +136,7 @@ public class PinnedKeyTests
     private static PinnedKey Keep(CredentialKeyCache cache, int who)
     {
         var key = NewKey();
-        cache.Keep(Of(who), new BoundKey(1, new KeyedCredential(1, 0, key, Algorithm.Sha1, 6, 30, 0, CredentialStatus.Active)));
+        cache.Keep(Of(who), new BoundKey(1, new KeyedCredential(1, 0, key, Algorithm.Sha1, 6, 30, 0, CredentialStatus.Active, "issued")));
         key.Dispose();
         return key;
     }
