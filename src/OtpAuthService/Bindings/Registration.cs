@@ -34,7 +34,12 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
             return Verdict.Deny(Outcome.AlreadyRegistered);
         }
 
-        if (turn.Binding is { State: BindingState.Lost })
+        if (turn.Binding is { State: BindingState.Stopped })
+        {
+            return Verdict.Deny(Outcome.Suspended);
+        }
+
+        if (turn.Binding is { State: BindingState.Lost } lost && !lost.IsReregistrationOpenAt(turn.Now))
         {
             // Whoever holds the token could otherwise register it, or another one, in the contractor's name.
             return Verdict.Deny(Outcome.Lost);

@@ -33,6 +33,9 @@ internal sealed class Suspension(BindingDirectory bindings, OtpChecker checker, 
             case BindingState.Suspended:
                 // What was asked for holds already; the OTP is neither evaluated nor claimed.
                 return UnlessChanged(new Verdict(Outcome.Suspended, Decision.Allow));
+            case BindingState.Stopped:
+                // The bank's stop is not the contractor's to turn into an opt-out.
+                return UnlessChanged(Verdict.Deny(Outcome.Suspended));
             case BindingState.Lost:
                 return UnlessChanged(Verdict.Deny(Outcome.Lost));
             case BindingState.Active:

@@ -89,6 +89,16 @@ internal sealed class RequestReader
         return valid ? moment?.ToDateTimeOffset() : null;
     }
 
+    /// <summary>A span of time that a caller names.</summary>
+    public TimeSpan Time(Duration? span, TimeSpan unset, TimeSpan least, TimeSpan most, string field, string rule)
+    {
+        // Compared in seconds first: Duration holds spans that TimeSpan does not.
+        var valid = span is null
+            || (span.Seconds >= 0 && span.Seconds <= (long)most.TotalSeconds && span.Nanos is >= 0 and <= 999_999_999 && span.ToTimeSpan() >= least && span.ToTimeSpan() <= most);
+        Check(valid, span, field, rule);
+        return valid && span is not null ? span.ToTimeSpan() : unset;
+    }
+
     public T Check<T>(bool valid, T value, string field, string rule)
     {
         if (!valid)

@@ -116,5 +116,11 @@ internal static class WireForms
         },
         RegisteredAt = binding.RegisteredAt.ToTimestamp(),
         EndedAt = binding.EndedAt?.ToTimestamp(),
+        ReregistrationUntil = binding.ReregistrationUntil?.ToTimestamp(),
+    };
+
+    public static V1.TemporaryOtp ToWire(this TemporaryOtp temporary) => new()
+    {
+        ExpiresAt = temporary.ExpiresAt.ToTimestamp(), UsesLeft = temporary.UsesLeft, AwaitsConfirmation = temporary.AwaitsConfirmation,
     };
 }

@@ -88,6 +88,7 @@ internal sealed class OtpChecker(TimeProvider time)
         }
 
         turn.Contractor.ClearFailures();
+        turn.Contractor.EndTemporaryOtp();
         return verdict with { AttemptsLeft = turn.Contractor.AttemptsLeft(turn.Policy.Limits) };
     }
 
