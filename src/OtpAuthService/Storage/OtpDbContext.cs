@@ -118,10 +118,17 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
         model.Entity<Contractor>(contractor =>
         {
             contractor.HasKey(c => new { c.InstitutionId, c.ContractorId });
-            contractor.OwnsOne(c => c.TemporaryOtp, otp =>
+            // Not an owned one, which a locked reading would join to the row as it was before the wait for the lock.
+            contractor.ComplexProperty(c => c.TemporaryOtp, otp =>
             {
-                otp.Property(o => o.IssuedBy).HasMaxLength(128);
-                otp.Property(o => o.IssuedByOperator).HasMaxLength(64);
+                // The naming convention leaves these out.
+                otp.Property(o => o.Salt).HasColumnName("temporary_otp_salt");
+                otp.Property(o => o.IssuedUnder).HasColumnName("temporary_otp_issued_under");
+                otp.Property(o => o.IssuedBy).HasColumnName("temporary_otp_issued_by").HasMaxLength(128);
+                otp.Property(o => o.IssuedByOperator).HasColumnName("temporary_otp_issued_by_operator").HasMaxLength(64);
+                otp.Property(o => o.ExpiresAt).HasColumnName("temporary_otp_expires_at");
+                otp.Property(o => o.UsesLeft).HasColumnName("temporary_otp_uses_left");
+                otp.Property(o => o.AwaitsConfirmation).HasColumnName("temporary_otp_awaits_confirmation");
             });
         });
 

@@ -113,8 +113,14 @@ internal sealed class TurnRows
         // SQLite has one writer, and the transaction is it: nothing to lock.
         var query = Db.Database.IsNpgsql()
             ? Db.Contractors.FromSql(
+                // EF Core looks for a complex property's columns under its own names here.
                 $"""
-                 SELECT * FROM contractors WHERE (institution_id, contractor_id) IN
+                 SELECT *,
+                     temporary_otp_salt AS "TemporaryOtp_Salt", temporary_otp_issued_under AS "TemporaryOtp_IssuedUnder",
+                     temporary_otp_issued_by AS "TemporaryOtp_IssuedBy", temporary_otp_issued_by_operator AS "TemporaryOtp_IssuedByOperator",
+                     temporary_otp_expires_at AS "TemporaryOtp_ExpiresAt", temporary_otp_uses_left AS "TemporaryOtp_UsesLeft",
+                     temporary_otp_awaits_confirmation AS "TemporaryOtp_AwaitsConfirmation"
+                 FROM contractors WHERE (institution_id, contractor_id) IN
                      (SELECT * FROM unnest({who.Select(w => w.Institution.Value).ToArray()}, {who.Select(w => w.Contractor.Value).ToArray()}))
                  ORDER BY institution_id, contractor_id FOR NO KEY UPDATE
                  """)

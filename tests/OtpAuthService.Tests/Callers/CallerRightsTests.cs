@@ -140,7 +140,13 @@ public class CallerRightsTests
         Set("channel", channel);
         Set("purpose", Purpose.Login);
         Set("credential_id", "VSST00000000");
-        Set("otp", "000000");
+        foreach (var otp in new[] { "otp", "current_otp", "new_otp", "first_otp", "second_otp" })
+        {
+            Set(otp, "000000");
+        }
+
+        Set("new_credential_id", "VSST00000000");
+        Set("supplier", method.Name == "SetSupplier" ? new Supplier { Name = "a supplier" } : "");
         Set("reason", "a test");
         Set("display_name", "A bank");
         Set("kind", LossKind.Lost);

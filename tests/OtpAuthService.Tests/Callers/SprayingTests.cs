@@ -24,7 +24,8 @@ public class SprayingTests(StoreKind kind)
         callers = new CallersUnderTest(
             CallerRow.Frontend("sprayed", "demo", "minato") with { FailureBudget = budget },
             CallerRow.Frontend("neighbour", "demo") with { FailureBudget = budget },
-            CallerRow.Frontend("slow", "demo") with { CallsPerSecond = 5 });
+            CallerRow.Frontend("slow", "demo") with { CallsPerSecond = 5 },
+            CallerRow.Operator("help-desk", "demo") with { FailureBudget = budget });
         service = await OtpService.StartAsync(kind, [.. callers.Settings, "--OtpAuth:InstitutionFailureSignal=10"]);
     }
 
@@ -59,6 +60,21 @@ public class SprayingTests(StoreKind kind)
         Assert.That((await sprayed.Auth.VerifyAsync("C-1", "000000", institution: "minato")).Outcome, Is.EqualTo(Outcome.NotRegistered), "another institution");
         Assert.That(await MetricAsync("FAILURES_OF_CALLER", "sprayed"), Is.EqualTo(1));
         Assert.That(await MetricAsync("FAILURE_BUDGET_SPENT", "sprayed"), Is.EqualTo(1));
+    }
+
+    /// <summary>An operator's access is no way to find out OTPs by trying.</summary>
+    [Test]
+    public async Task Operator_WhoChecksWrongOtps_IsStoppedLikeAnyCaller()
+    {
+        using var helpDesk = callers.Connect(service, "help-desk");
+        var (contractor, token) = (await RegisteredAsync(1)).Single();
+        for (var guess = 0; guess < Stop; guess++)
+        {
+            Assert.That((await helpDesk.Operations.CheckOtpAsync(contractor, token.WrongAt(Now))).Outcome, Is.EqualTo(Outcome.Mismatch));
+        }
+
+        await StoppedAsync(async () => await helpDesk.Operations.CheckOtpAsync(contractor, token.At(Now)));
+        Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now))).Outcome, Is.EqualTo(Outcome.Accepted), "the contractor's own budget is whole");
     }
 
     [Test]

@@ -103,6 +103,13 @@ internal static class StoreContents
     public static Task<List<OtpAuthService.Keys.DataKey>> DataKeysAsync(this OtpService service) =>
         service.ReadAsync((db, stop) => db.DataKeys.AsNoTracking().OrderBy(k => k.Version).ToListAsync(stop));
 
+    /// <summary>A contractor's row.</summary>
+    public static Task<Contractor> ContractorAsync(this OtpService service, string contractor)
+    {
+        var id = ContractorId.Parse(contractor);
+        return service.ReadAsync((db, stop) => db.Contractors.AsNoTracking().SingleAsync(c => c.ContractorId == id, stop));
+    }
+
     /// <summary>A credential's row.</summary>
     public static Task<Credential> CredentialAsync(this OtpService service, SoftToken token)
     {

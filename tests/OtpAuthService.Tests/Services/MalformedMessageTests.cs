@@ -66,7 +66,7 @@ public class MalformedMessageTests
     public async Task Message_Empty_NamesEveryFieldThatMustBeSet([ValueSource(nameof(ReadingMethods))] RpcMethod method)
     {
         var refusal = await Refusal.OfAsync(() => SendAsync(method, []));
-        string[] optional = ["digits", "period_seconds", "algorithm", "chunk", "expected_version", "never_bypass", "operator_id"];
+        string[] optional = ["digits", "period_seconds", "algorithm", "chunk", "expected_version", "never_bypass", "operator_id", "valid_for", "uses"];
         Assert.That((refusal.Code, refusal.Info), Is.EqualTo((StatusCode.InvalidArgument, ("INVALID_REQUEST", "otpauth.v1"))));
         // Of a question to the records everything but the institution narrows it.
         var needed = method.Name is "QueryAudit" or "VerifyAudit"
@@ -212,11 +212,10 @@ public class MalformedMessageTests
         new("text instead", [.. "GET / HTTP/1.1\r\n\r\n"u8]),
     ];
 
-    private static readonly string[] Overridden =
+    /// <summary>RPCs of the contract that are not there yet.</summary>
+    private static readonly string[] Later =
     [
-        "GetRequirement", "Register", "Verify", "Suspend", "Replace", "Resynchronize", "GetInstitution", "SetInstitutionPolicy", "IssueCredential", "ImportCredentials",
-        "GetCredential", "GetBinding", "ReportLost", "StopBypass", "ResumeBypass", "SetBypassOptOut",
-        "RotateKeys", "GetKeyStatus", "QueryAudit", "VerifyAudit",
+        "RequestExport", "ConfirmExport", "ExportCredentials", "RaiseFence", "GetFence", "StreamEvents", "Diagnose",
     ];
 
     private static readonly CallerRoles[] Roles = Enum.GetValues<CallerRoles>();
@@ -234,9 +233,9 @@ public class MalformedMessageTests
         select new RpcMethod(service.FullName, method.Name, type, method.InputType);
 
     /// <summary>The RPCs that read their fields today.</summary>
-    private static IEnumerable<RpcMethod> ReadingMethods => AllMethods.Where(method => Overridden.Contains(method.Name));
+    private static IEnumerable<RpcMethod> ReadingMethods => AllMethods.Where(method => !Later.Contains(method.Name));
 
-    private static IEnumerable<RpcMethod> LaterMethods => AllMethods.Where(method => !Overridden.Contains(method.Name));
+    private static IEnumerable<RpcMethod> LaterMethods => AllMethods.Where(method => Later.Contains(method.Name));
 
     private static RpcMethod MethodNamed(string name) => AllMethods.Single(method => method.Name == name);
 

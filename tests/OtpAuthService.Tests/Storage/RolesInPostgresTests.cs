@@ -93,6 +93,7 @@ public class RolesInPostgresTests
         var (robbed, token) = await service.RegisteredAsync();
         await service.Operations.ReportLostAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", ContractorId = robbed, Kind = LossKind.Stolen, Reason = "test" });
         Assert.That((await service.Auth.VerifyAsync(robbed, token.At(service.Clock.GetUtcNow()))).Outcome, Is.EqualTo(Outcome.Lost));
+        await HelpAsync(service, robbed);
         await service.Operations.SetInstitutionPolicyAsync(new()
         {
             RequestId = Calls.NewRequestId(),
@@ -111,13 +112,38 @@ public class RolesInPostgresTests
                 ForeignLossReports = ForeignLossReports.Block,
                 OutcomeDetail = OutcomeDetail.Generic,
                 AuditContractorIds = AuditContractorIds.KeyedHash,
+                TemporaryOtpNeedsConfirmation = true,
+                ContractorMayUnlock = true,
             },
             ExpectedVersion = 1,
             Reason = "test",
         });
+        await service.Operations.IssueTemporaryOtpAsync(robbed, person: "h.sato");
+        await service.Operations.ConfirmTemporaryOtpAsync(robbed, "m.ito");
+        await service.Operations.SetSupplierAsync(new()
+        {
+            RequestId = Calls.NewRequestId(), InstitutionId = "demo", Supplier = new Supplier { Name = "Manufacturer" }, Reason = "test",
+        });
         await service.Operations.SetBypassOptOutAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", ContractorId = robbed, NeverBypass = true, Reason = "test" });
         await service.Operations.StopBypassAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", Reason = "test" });
         await service.Operations.ResumeBypassAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", Reason = "test" });
+    }
+
+    /// <summary>Every column that the help desk writes, and those that a clock that is off does.</summary>
+    private static async Task HelpAsync(OtpService service, string robbed)
+    {
+        await service.Operations.OpenReregistrationAsync(robbed);
+        await service.Operations.UnlockAsync(robbed);
+        var (contractor, token) = await service.RegisteredAsync();
+        await service.Operations.SuspendBindingAsync(contractor);
+        await service.Operations.ResumeBindingAsync(contractor);
+        await service.Operations.CheckOtpAsync(contractor, token.At(service.Clock.GetUtcNow()));
+        service.Clock.Advance(TimeSpan.FromMinutes(2));
+        var now = service.Clock.GetUtcNow();
+        // Drift, and a step that is told to be out of sync.
+        Assert.That((await service.Auth.ResynchronizeAsync(contractor, token.At(now, 10), token.At(now, 11))).Decision, Is.EqualTo(Decision.Allow));
+        await service.Auth.VerifyAsync(contractor, token.At(now, 40));
+        Assert.That((await service.CredentialAsync(token)).OutOfSyncStep, Is.Not.Null);
     }
 
     /// <summary>Until every credential is under the new data key, and the old one is gone.</summary>
@@ -249,15 +275,18 @@ public class RolesInPostgresTests
             "audit_heads: INSERT SELECT",
             "audit_records: nothing",
             "audit_trail: INSERT SELECT",
-            "bindings: INSERT SELECT; UPDATE ended_at state",
-            "contractors: INSERT SELECT; UPDATE bypass_hour bypasses_in_hour consecutive_failures locked_until never_bypassed",
-            "credentials: INSERT SELECT; UPDATE epoch key_version last_time_step status wrapped_key",
+            "bindings: INSERT SELECT; UPDATE ended_at reregistration_until state",
+            "contractors: INSERT SELECT; UPDATE bypass_hour bypasses_in_hour consecutive_failures locked_until never_bypassed temporary_otp_awaits_confirmation "
+                + "temporary_otp_expires_at temporary_otp_issued_by temporary_otp_issued_by_operator temporary_otp_issued_under temporary_otp_salt temporary_otp_uses_left",
+            "credentials: INSERT SELECT; UPDATE drift_days drift_steps epoch key_version last_time_step out_of_sync_step status wrapped_key",
             "data_keys: DELETE INSERT SELECT; UPDATE kek_version wrapped_key",
             "failure_minutes: DELETE INSERT SELECT; UPDATE failures",
-            "institutions: INSERT SELECT; UPDATE audit_contractor_ids bypass_stopped_at channels_needing_otp display_name foreign_loss_reports hard_limit "
-                + "look_ahead_steps look_back_steps not_registered_login outcome_detail policy_version suspended_login temporary_limit temporary_lock",
+            "institutions: INSERT SELECT; UPDATE audit_contractor_ids bypass_stopped_at channels_needing_otp contractor_may_unlock display_name foreign_loss_reports "
+                + "hard_limit look_ahead_steps look_back_steps not_registered_login outcome_detail policy_version suspended_login temporary_limit temporary_lock "
+                + "temporary_otp_needs_confirmation",
             "loss_reports: INSERT SELECT",
             "policy_versions: INSERT SELECT",
+            "supplier_dates: INSERT SELECT",
         ]));
         Assert.That(await RowsAsync(
             $"""
