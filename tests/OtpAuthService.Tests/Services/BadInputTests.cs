@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using OtpAuthService.Tests.Fixtures;
 using OtpAuthService.V1;
@@ -15,7 +16,7 @@ namespace OtpAuthService.Tests.Services;
 public class BadInputTests(StoreKind kind)
 {
     private static readonly string[] CustomerRpcs = ["Verify", "Register", "Suspend", "Replace", "Resynchronize", "GetRequirement"];
-    private static readonly string[] OperatorRpcs = ["IssueCredential", "GetCredential", "GetBinding"];
+    private static readonly string[] OperatorRpcs = ["IssueCredential", "GetCredential", "GetBinding", "CheckOtp", "Unlock", "SuspendBinding", "IssueTemporaryOtp"];
 
     private OtpService service = null!;
 
@@ -227,6 +228,19 @@ public class BadInputTests(StoreKind kind)
         new("operator_id", "with a space", "h sato"),
         new("operator_id", "with a line break", "h.sato\n"),
         new("operator_id", "full-width", "ｓａｔｏ"),
+
+        new("reason", "empty", ""),
+        new("reason", "201 characters", new string('x', 201)),
+        new("reason", "spaces only", "   "),
+        new("reason", "with a line break", "a court\norder"),
+        new("reason", "with an escape", "\u001B[2Jnothing"),
+        new("uses", "negative", -1),
+        new("uses", "6", 6),
+        new("valid_for", "negative", new Duration { Seconds = -600 }),
+        new("valid_for", "too short", new Duration { Seconds = 599 }),
+        new("valid_for", "too long", new Duration { Seconds = 259_201 }),
+        new("valid_for", "more than .NET can hold", new Duration { Seconds = 315_576_000_000 }),
+        new("valid_for", "with nanoseconds that are none", new Duration { Seconds = 3_600, Nanos = -1 }),
     ];
 
     private static IEnumerable<string> AllRpcs => [.. CustomerRpcs, .. OperatorRpcs];
@@ -302,6 +316,10 @@ public class BadInputTests(StoreKind kind)
             {
                 RequestId = id, InstitutionId = Institution, ContractorId = contractor, Channel = From, FirstOtp = otp, SecondOtp = token.At(Now, 1),
             },
+            "CheckOtp" => new CheckOtpRequest { RequestId = id, InstitutionId = Institution, ContractorId = contractor, Otp = otp, Reason = "a test" },
+            "Unlock" => new UnlockRequest { RequestId = id, InstitutionId = Institution, ContractorId = contractor, Reason = "a test" },
+            "SuspendBinding" => new SuspendBindingRequest { RequestId = id, InstitutionId = Institution, ContractorId = contractor, Reason = "a test" },
+            "IssueTemporaryOtp" => new IssueTemporaryOtpRequest { RequestId = id, InstitutionId = Institution, ContractorId = contractor, Reason = "a test" },
             "GetRequirement" => new GetRequirementRequest { InstitutionId = Institution, ContractorId = contractor, Channel = From },
             "IssueCredential" => new IssueCredentialRequest { RequestId = id, InstitutionId = Institution },
             "GetCredential" => new GetCredentialRequest { InstitutionId = Institution, CredentialId = token.CredentialId },
@@ -318,6 +336,10 @@ public class BadInputTests(StoreKind kind)
         ReplaceRequest replace => await service.Auth.ReplaceAsync(replace),
         ResynchronizeRequest resynchronize => await service.Auth.ResynchronizeAsync(resynchronize),
         GetRequirementRequest require => await service.Auth.GetRequirementAsync(require),
+        CheckOtpRequest check => await service.Operations.CheckOtpAsync(check),
+        UnlockRequest unlock => await service.Operations.UnlockAsync(unlock),
+        SuspendBindingRequest stop => await service.Operations.SuspendBindingAsync(stop),
+        IssueTemporaryOtpRequest temporary => await service.Operations.IssueTemporaryOtpAsync(temporary),
         IssueCredentialRequest issue => await service.Operations.IssueCredentialAsync(issue),
         GetCredentialRequest get => await service.Operations.GetCredentialAsync(get),
         GetBindingRequest get => await service.Operations.GetBindingAsync(get),
