@@ -329,8 +329,15 @@ internal sealed class OtpOperationsGrpcService(
                 throw new InvalidRequestException("chunk", "must be in every message after the first");
             }
 
-            yield return parts.Current.Chunk.Memory;
-            Clear(parts.Current.Chunk);
+            var chunk = parts.Current.Chunk;
+            try
+            {
+                yield return chunk.Memory;
+            }
+            finally
+            {
+                Clear(chunk);
+            }
         }
     }
 
