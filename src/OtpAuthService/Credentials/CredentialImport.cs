@@ -12,7 +12,7 @@ namespace OtpAuthService.Credentials;
 internal sealed class CredentialImport(DecisionLedger ledger, OtpStore store, KeyWrapping wrapping, TimeProvider time) : IDisposable
 {
     /// <summary>What is told of a file with many faults.</summary>
-    private const int MostReported = 10;
+    public const int MostReported = 10;
 
     private const string UnnamedSupplier = "import";
 
@@ -253,7 +253,7 @@ internal sealed class ImportRefusedException(IReadOnlyList<string> faults) : Exc
 
 /// <summary>Imported credentials are here already; nothing of the file was taken in.</summary>
 internal sealed class CredentialsExistException(IReadOnlyList<(CredentialId Id, long Line)> known) : Exception(
-    $"Nothing was imported, for here already: {string.Join(", ", known.Select(k => $"credential {k.Id} (line {k.Line})"))}; the first {known.Count} of them are told.");
+    $"Nothing was imported, for here already: {string.Join(", ", known.Select(k => $"credential {k.Id} (line {k.Line})"))}{(known.Count == CredentialImport.MostReported ? ", and perhaps more" : "")}.");
 
 /// <summary>As many files as there is room for are arriving. Nothing was imported.</summary>
 internal sealed class ImportsBusyException() : Exception("two other imports are under way; nothing was imported")
