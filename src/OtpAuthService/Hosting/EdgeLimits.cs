@@ -69,7 +69,7 @@ internal static class EdgeLimits
     private static void LimitBodies(KestrelServerLimits limits)
     {
         // Of the whole connection, while a call waits for its message: this is what ends streams that are opened and left alone. gRPC lifts it, and
-        // the size, for RPCs with a client stream: those end by their deadline (CallDeadlines) and by the 16 MiB of an import.
+        // the size, for RPCs with a client stream: those end by their deadline (CallDeadlines) and by the 2 GiB of an import.
         limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(5));
         limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(5));
 

@@ -16,8 +16,8 @@ internal sealed class CallDeadlines(IOptions<OtpAuthOptions> options)
     /// <summary>A decision takes a second at most, so who waits longer waits for nothing. Long enough to not cut a caller's own 3 s.</summary>
     public static readonly TimeSpan LongestUnaryCall = TimeSpan.FromSeconds(10);
 
-    /// <summary>An import of 16 MiB over a slow line, or an auditor's long reading.</summary>
-    public static readonly TimeSpan LongestStreamingCall = TimeSpan.FromMinutes(10);
+    /// <summary>An import of a million credentials over a slow line, or an auditor's long reading.</summary>
+    public static readonly TimeSpan LongestStreamingCall = TimeSpan.FromMinutes(30);
 
     /// <summary>At most eight digits and a unit (gRPC over HTTP/2, Timeout).</summary>
     private const int LongestText = 9;

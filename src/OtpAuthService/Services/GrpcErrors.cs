@@ -61,7 +61,16 @@ internal static class GrpcErrors
         {
             FieldViolations = { new BadRequest.Types.FieldViolation { Field = invalid.Field, Description = invalid.Rule } },
         }),
-        CredentialExistsException exists => Error(Code.AlreadyExists, "CREDENTIAL_EXISTS", exists.Message),
+        ImportRefusedException refused => InvalidArgument(new BadRequest
+        {
+            FieldViolations =
+            {
+                refused.Faults.Select(fault => new BadRequest.Types.FieldViolation { Field = "chunk", Description = $"is not a file that can be imported: {fault}" }),
+            },
+        }),
+        CredentialsExistException exist => Error(Code.AlreadyExists, "CREDENTIAL_EXISTS", exist.Message),
+        ImportsBusyException busy => Error(
+            Code.ResourceExhausted, "IMPORTS_BUSY", busy.Message, Any.Pack(new RetryInfo { RetryDelay = ImportsBusyException.RetryAfter.ToDuration() })),
         PolicyVersionException changed => Error(Code.Aborted, "POLICY_VERSION", changed.Message),
         InstitutionMissingException missing => Error(Code.FailedPrecondition, "INSTITUTION_MISSING", missing.Message),
         StoreUnavailableException unavailable => Error(

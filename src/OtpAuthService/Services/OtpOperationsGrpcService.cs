@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
@@ -38,9 +39,6 @@ internal sealed class OtpOperationsGrpcService(
     Fingerprints fingerprints,
     TimeProvider time) : OtpOperations.OtpOperationsBase
 {
-    /// <summary>Some 10,000 credentials; a file is held in memory while it is checked as a whole.</summary>
-    private const int MaxImportBytes = 16 * 1024 * 1024;
-
     public override async Task<GetInstitutionResponse> GetInstitution(GetInstitutionRequest request, ServerCallContext context)
     {
         var read = new RequestReader();
@@ -103,32 +101,21 @@ internal sealed class OtpOperationsGrpcService(
         var header = await requestStream.MoveNext() ? requestStream.Current.Header : null;
         read.Check(header is not null, header, "header", "must be the first message");
         read.ThrowIfInvalid();
-        var requestId = read.RequestId(header!.RequestId);
-        var institution = read.Institution(header.InstitutionId);
-        read.Check(header.Format == ImportFormat.Pskc, header.Format, "header.format", "must be a known format");
-        read.Check(CredentialImport.IsSupplierName(header.Supplier), header.Supplier, "header.supplier", "must be up to 64 printable characters");
-        var person = read.Operator(header.OperatorId);
-        read.ThrowIfInvalid();
-        var caller = Authorize(context, institution);
-
-        var (file, fingerprint) = await ReadFileAsync(requestStream, header);
-        var preSharedKey = header.PreSharedKey.ToByteArray();
+        using var secrets = new FileSecrets(header!.PreSharedKey.ToByteArray(), header.Password.ToByteArray());
         try
         {
-            file.Position = 0;
-            var credentials = PskcReader.Read(file, preSharedKey);
-            var submission = new Submission(caller, requestId, "ImportCredentials", institution, fingerprint) { Operator = person };
-            var answer = await import.ImportAsync(submission, credentials, header.Supplier, context.CancellationToken);
+            var (delivery, format) = ReadHeader(read, context, header);
+            using var digest = BeginDigest(header);
+            await using var pieces = ReadPiecesAsync(requestStream).GetAsyncEnumerator(context.CancellationToken);
+            await using var file = new UploadedFile(pieces, digest);
+            var order = new ImportOrder((upload, stop) => ImportFormats.Read(format, upload, secrets, stop), header.Supplier, header.DryRun);
+            var answer = await import.ImportAsync(delivery, order, file, context.CancellationToken);
             return new ImportCredentialsResponse { Imported = answer.Verdict.Imported ?? 0, Repeated = answer.Repeated };
-        }
-        catch (PskcException refused)
-        {
-            throw new InvalidRequestException("chunk", $"is not a file that can be imported: {refused.Message}");
         }
         finally
         {
-            CryptographicOperations.ZeroMemory(preSharedKey);
-            CryptographicOperations.ZeroMemory(file.GetBuffer());
+            Clear(header.PreSharedKey);
+            Clear(header.Password);
         }
     }
 
@@ -428,12 +415,34 @@ internal sealed class OtpOperationsGrpcService(
         return caller.Institutions.Contains(institution) ? caller : throw GrpcErrors.ForeignInstitution();
     }
 
-    private async Task<(MemoryStream File, byte[] Fingerprint)> ReadFileAsync(
-        IAsyncStreamReader<ImportCredentialsRequest> parts, ImportCredentialsHeader header)
+    private static (Submission Delivery, ImportFormat Format) ReadHeader(RequestReader read, ServerCallContext context, ImportCredentialsHeader header)
     {
-        using var content = fingerprints.Begin("ImportCredentials");
-        content.AppendData(header.ToByteArray());
-        var file = new MemoryStream();
+        var requestId = read.RequestId(header.RequestId);
+        var institution = read.Institution(header.InstitutionId);
+        var format = read.Check(
+            header.Format != ImportFormat.Unspecified && System.Enum.IsDefined(header.Format), header.Format, "header.format", "must be set to a known format");
+        read.Check(CredentialImport.IsSupplierName(header.Supplier), header.Supplier, "header.supplier", "must be up to 64 printable characters");
+        read.Check(
+            header.Password.IsEmpty || header.PreSharedKey.IsEmpty, header.Password, "header.password", "must be empty where pre_shared_key is set");
+        var person = read.Operator(header.OperatorId);
+        read.ThrowIfInvalid();
+        return (new Submission(Authorize(context, institution), requestId, "ImportCredentials", institution, Fingerprint: []) { Operator = person }, format);
+    }
+
+    /// <summary>Of everything but whether it is a dry run: that one has the answer that the import would have, also where the import was made.</summary>
+    private IncrementalHash BeginDigest(ImportCredentialsHeader header)
+    {
+        var digest = fingerprints.Begin("ImportCredentials");
+        var asImport = header.Clone();
+        asImport.DryRun = false;
+        var content = asImport.ToByteArray();
+        digest.AppendData(content);
+        CryptographicOperations.ZeroMemory(content);
+        return digest;
+    }
+
+    private static async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadPiecesAsync(IAsyncStreamReader<ImportCredentialsRequest> parts)
+    {
         while (await parts.MoveNext())
         {
             if (parts.Current.PartCase != ImportCredentialsRequest.PartOneofCase.Chunk)
@@ -441,15 +450,24 @@ internal sealed class OtpOperationsGrpcService(
                 throw new InvalidRequestException("chunk", "must be in every message after the first");
             }
 
-            if (file.Length + parts.Current.Chunk.Length > MaxImportBytes)
+            var chunk = parts.Current.Chunk;
+            try
             {
-                throw new InvalidRequestException("chunk", "is too much: a file has at most 16 MiB; split it");
+                yield return chunk.Memory;
             }
-
-            content.AppendData(parts.Current.Chunk.Span);
-            file.Write(parts.Current.Chunk.Span);
+            finally
+            {
+                Clear(chunk);
+            }
         }
+    }
 
-        return (file, content.GetHashAndReset());
+    /// <summary>Keys in the clear came in it, or what opens them. Nobody else has these bytes: they were read from the network for this call.</summary>
+    private static void Clear(ByteString received)
+    {
+        if (MemoryMarshal.TryGetArray(received.Memory, out var bytes))
+        {
+            CryptographicOperations.ZeroMemory(bytes);
+        }
     }
 }

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Security.Cryptography;
 using Npgsql;
 using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
@@ -81,6 +80,24 @@ internal sealed class DecisionLedger
         await SettleAsync([pending], within);
         return (await pending.Answer)!;
     }
+
+    /// <summary>
+    /// The answer that an earlier delivery was given, for a request whose content takes long to arrive: when it is here, the answer may be too old.
+    /// </summary>
+    public Task<StoredAnswer?> FindAnswerAsync(Submission submission) => store.WriteAsync(
+        async (db, stop) =>
+        {
+            var rows = await TurnRows.TakeAsync(db, [new PendingDecision(submission, _ => default, CancellationToken.None)], stop);
+            if (rows.AnswerOf(submission) is not { } stored || stored.DecidedAt + StoredAnswer.Lifetime <= Now)
+            {
+                return null;
+            }
+
+            rows.WriteBack(stored);
+            await db.SaveChangesAsync(stop);
+            return stored;
+        },
+        CancellationToken.None);
 
     private async Task AskBatchAsync(List<PendingDecision> batch)
     {
@@ -321,13 +338,9 @@ internal sealed class DecisionLedger
     {
         if (rows.AnswerOf(pending.Submission) is { } stored && stored.DecidedAt + StoredAnswer.Lifetime > now)
         {
-            if (!CryptographicOperations.FixedTimeEquals(stored.Fingerprint, pending.Submission.Fingerprint))
-            {
-                throw new InvalidRequestException("request_id", "was used for another request within the last 120 s; each submission takes a new one");
-            }
-
+            var repeated = stored.RepeatFor(pending.Submission.Fingerprint);
             rows.WriteBack(stored);
-            return stored.Repeat();
+            return repeated;
         }
 
         if (await pending.Decide(new Turn(rows, pending, now, stop)) is not { } verdict)

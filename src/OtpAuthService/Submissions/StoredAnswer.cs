@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+
 namespace OtpAuthService.Submissions;
 
 /// <summary>The answer of a submission, kept so that a retry gets it again. The primary key is what lets only one delivery decide.</summary>
@@ -41,7 +43,13 @@ internal sealed class StoredAnswer
         DecidedAt = now,
     };
 
-    public Answer Repeat() => new(
+    /// <summary>The answer again, for a delivery that must be of the same content.</summary>
+    /// <exception cref="InvalidRequestException">It is of other content.</exception>
+    public Answer RepeatFor(byte[] fingerprint) => CryptographicOperations.FixedTimeEquals(Fingerprint, fingerprint)
+        ? Repeat()
+        : throw new InvalidRequestException("request_id", "was used for another request within the last 120 s; each submission takes a new one");
+
+    private Answer Repeat() => new(
         new Verdict(Outcome, Decision)
         {
             RetryAfter = RetryAfter,

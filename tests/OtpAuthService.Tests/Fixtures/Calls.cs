@@ -29,27 +29,36 @@ internal static class Calls
         return new SoftToken(issued.CredentialId, issued.OtpauthUri);
     }
 
-    public static async Task<ImportCredentialsResponse> ImportPskcAsync(
-        this OtpOperations.OtpOperationsClient operations, string file, string? requestId = null, string supplier = "")
-    {
-        using var call = operations.ImportCredentials();
-        await call.RequestStream.WriteAsync(new ImportCredentialsRequest
-        {
-            Header = new ImportCredentialsHeader
-            {
-                RequestId = requestId ?? NewRequestId(),
-                InstitutionId = "demo",
-                Format = ImportFormat.Pskc,
-                Supplier = supplier,
-            },
-        });
+    public static Task<ImportCredentialsResponse> ImportPskcAsync(
+        this OtpOperations.OtpOperationsClient operations, string file, string? requestId = null, string supplier = "") =>
+        operations.ImportAsync(new() { RequestId = requestId ?? NewRequestId(), Format = ImportFormat.Pskc, Supplier = supplier }, file);
+
+    /// <summary>An import for the institution demo.</summary>
+    public static Task<ImportCredentialsResponse> ImportAsync(this OtpOperations.OtpOperationsClient operations, ImportCredentialsHeader header, string file) =>
         // In small pieces, so that their joining is tested too.
-        foreach (var piece in Encoding.UTF8.GetBytes(file).Chunk(100))
+        operations.ImportAsync(header, Encoding.UTF8.GetBytes(file).Chunk(100));
+
+    public static async Task<ImportCredentialsResponse> ImportAsync(
+        this OtpOperations.OtpOperationsClient operations, ImportCredentialsHeader header, IEnumerable<byte[]> pieces)
+    {
+        header.InstitutionId = "demo";
+        header.RequestId = header.RequestId.Length > 0 ? header.RequestId : NewRequestId();
+        using var call = operations.ImportCredentials();
+        try
         {
-            await call.RequestStream.WriteAsync(new ImportCredentialsRequest { Chunk = ByteString.CopyFrom(piece) });
+            await call.RequestStream.WriteAsync(new ImportCredentialsRequest { Header = header });
+            foreach (var piece in pieces)
+            {
+                await call.RequestStream.WriteAsync(new ImportCredentialsRequest { Chunk = UnsafeByteOperations.UnsafeWrap(piece) });
+            }
+
+            await call.RequestStream.CompleteAsync();
+        }
+        catch (Exception e) when (e is RpcException or InvalidOperationException)
+        {
+            // It was refused before its end: the answer says why.
         }
 
-        await call.RequestStream.CompleteAsync();
         return await call;
     }
 

@@ -95,7 +95,7 @@ public class PinnedKeyTests
         yield return credential;
         yield return new BoundKey(1, credential);
         yield return new CheckedOtp(credential, FitsCredential: true, default, Step: null, default);
-        yield return new PskcCredential("ABCD00000001", Encoding.ASCII.GetBytes(Text), Algorithm.Sha1, 6, 30, null, null, null);
+        yield return new SuppliedCredential(1, "ABCD00000001", Encoding.ASCII.GetBytes(Text));
         yield return new IssuedCredential(CredentialId.Parse("ABCD00000001"), $"otpauth://totp/x?secret={Text}", Repeated: false);
         _ = Otp.TryParse("91827364", out var otp);
         yield return otp;

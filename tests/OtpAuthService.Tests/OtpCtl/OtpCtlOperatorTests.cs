@@ -24,7 +24,7 @@ public sealed class OtpCtlOperatorTests
 
     [TestCase("SetInstitutionPolicy", "institution set --window strict --reason test")]
     [TestCase("IssueCredential", "credential issue")]
-    [TestCase("ImportCredentials", "credential import FILE")]
+    [TestCase("ImportCredentials", "credential import FILE --apply")]
     [TestCase("StopBypass", "bypass stop --reason test")]
     [TestCase("ResumeBypass", "bypass resume --reason test")]
     [TestCase("SetBypassOptOut", "binding bypass --contractor K-1 --never --reason test")]

@@ -250,8 +250,10 @@ public sealed class OtpCtlServiceTests
         var withoutKey = await OtpCtlAsync("credential", "import", file);
         var wrongKey = await OtpCtlAsync(stdin: "00112233445566778899aabbccddeeff\n", ["credential", "import", file, "--key-stdin"]);
         var notHex = await OtpCtlAsync(stdin: "secret\n", ["credential", "import", file, "--key-stdin"]);
-        var imported = await OtpCtlAsync("credential", "import", file, "--key-file", keyFile, "--supplier", "トークン株式会社", "--json");
-        var twice = await OtpCtlAsync(stdin: PskcFiles.PreSharedKey, ["credential", "import", file, "--key-stdin"]);
+        var looked = await OtpCtlAsync("credential", "import", file, "--key-file", keyFile);
+        var notThere = await OtpCtlAsync("credential", "show", "12345678");
+        var imported = await OtpCtlAsync("credential", "import", file, "--key-file", keyFile, "--supplier", "トークン株式会社", "--json", "--apply");
+        var twice = await OtpCtlAsync(stdin: PskcFiles.PreSharedKey, ["credential", "import", file, "--key-stdin", "--apply"]);
         var shown = await OtpCtlAsync("credential", "show", "12345678");
 
         using (Assert.EnterMultipleScope())
@@ -259,11 +261,48 @@ public sealed class OtpCtlServiceTests
             Assert.That((withoutKey.ExitCode, withoutKey.Errors), Is.EqualTo((2, "otpctl: the keys in the file are encrypted: give --key-file or --key-stdin.\n")));
             Assert.That((notHex.ExitCode, notHex.Errors), Is.EqualTo((2, "otpctl: the pre-shared key is not in hex.\n")));
             Assert.That(wrongKey.ExitCode, Is.EqualTo(3), wrongKey.Errors);
-            Assert.That((imported.ExitCode, imported.Output), Is.EqualTo((0, """{ "imported": 1, "repeated": false }""" + "\n")), imported.Errors);
+            Assert.That(
+                (looked.ExitCode, looked.Output, looked.Errors),
+                Is.EqualTo((0, "imported: 1\nrepeated: false\n", "Dry run: nothing was stored. The whole file can be imported: add --apply.\n")));
+            Assert.That(notThere.ExitCode, Is.EqualTo(3));
+            Assert.That((imported.ExitCode, imported.Output, imported.Errors), Is.EqualTo((0, """{ "imported": 1, "repeated": false }""" + "\n", "")));
             Assert.That(twice.ExitCode, Is.EqualTo(3));
             Assert.That(twice.Errors, Does.StartWith("otpctl: ALREADY_EXISTS: "));
             Assert.That(shown.Output, Does.Contain("credential.supplier: トークン株式会社\n"));
         }
+    }
+
+    [Test]
+    public async Task Import_FileUnderAPassword_NeedsIt()
+    {
+        var file = await WriteAsync("password.xml", PskcFiles.AsTotp(PskcFiles.Figure7));
+        var passwordFile = await WriteAsync("password", "qwerty\n");
+
+        var without = await OtpCtlAsync("credential", "import", file);
+        var wrong = await OtpCtlAsync(stdin: "Qwerty\n", ["credential", "import", file, "--password-stdin"]);
+        var fromStdin = await OtpCtlAsync(stdin: "qwerty\n", ["credential", "import", file, "--password-stdin"]);
+        var fromFile = await OtpCtlAsync("credential", "import", file, "--password-file", passwordFile, "--apply");
+
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That((without.ExitCode, without.Errors), Is.EqualTo((2, "otpctl: the keys in the file are encrypted under a password: give --password-file or --password-stdin.\n")));
+            Assert.That((wrong.ExitCode, wrong.Errors), Is.EqualTo((3, wrong.Errors)));
+            Assert.That(wrong.Errors, Does.Contain("the password is another one"));
+            Assert.That((fromStdin.ExitCode, fromStdin.Output), Is.EqualTo((0, "imported: 1\nrepeated: false\n")), fromStdin.Errors);
+            Assert.That((fromFile.ExitCode, fromFile.Output), Is.EqualTo((0, "imported: 1\nrepeated: false\n")), fromFile.Errors);
+        }
+    }
+
+    [Test]
+    public async Task Import_CsvWithFaults_TellsEachWithItsLine()
+    {
+        var file = await WriteAsync("tokens.csv", "AAAA0001,00,totp\nAAAA0002,3132333435363738393031323334353637383930,hotp\n");
+
+        var result = await OtpCtlAsync("credential", "import", file, "--format", "csv", "--apply");
+
+        Assert.That((result.ExitCode, result.Output), Is.EqualTo((3, "")));
+        Assert.That(result.Errors, Does.Contain("  field chunk: is not a file that can be imported: Line 1 has a key of 8 bits; 128 to 512 are supported.\n"));
+        Assert.That(result.Errors, Does.Contain("  field chunk: is not a file that can be imported: Line 2 holds an HOTP (counter-based) key; only TOTP keys can be imported.\n"));
     }
 
     private async Task<string> WriteAsync(string name, string content)

@@ -1,8 +1,9 @@
 using System.CommandLine;
-using System.Xml;
+using System.Text;
 using Google.Protobuf;
 using Grpc.Core;
 using OtpAuthService.V1;
+using Spectre.Console;
 
 namespace OtpCtl.Commands.Credential;
 
@@ -10,17 +11,17 @@ internal static class ImportCommand
 {
     private const int ChunkBytes = 32 * 1024;
 
-    // Not the 3 s of other calls: a supplier's file may hold many thousand credentials.
-    private static readonly TimeSpan Deadline = TimeSpan.FromMinutes(5);
+    // Not the 3 s of other calls: a supplier's file may hold a million credentials.
+    private static readonly TimeSpan Deadline = TimeSpan.FromMinutes(30);
 
     private static readonly Argument<FileInfo> File =
         new Argument<FileInfo>("FILE") { Description = "The supplier's file." }.AcceptExistingOnly();
 
     private static readonly Option<string> Format = new Option<string>("--format")
     {
-        Description = "The form of the file: PSKC is RFC 6030.",
+        Description = "The form of the file: PSKC is RFC 6030; CSV has a serial number, a key in hex, and \"totp\" or an interval; VIP is an answer of VIP's provisioning service, or several in a row.",
         DefaultValueFactory = _ => "pskc",
-    }.AcceptOnlyFromAmong("pskc");
+    }.AcceptOnlyFromAmong("pskc", "csv", "vip");
 
     private static readonly Option<string> Supplier = new("--supplier")
     {
@@ -39,17 +40,34 @@ internal static class ImportCommand
         Description = "Read that key, in hex, from stdin. On a terminal it is asked for, without echo, where the file needs one.",
     };
 
+    private static readonly Option<FileInfo> PasswordFile = new Option<FileInfo>("--password-file")
+    {
+        Description = "A file whose first line is the password that opens a file with password-based encryption.",
+        HelpName = "file",
+    }.AcceptExistingOnly();
+
+    private static readonly Option<bool> PasswordStdin = new("--password-stdin")
+    {
+        Description = "Read that password from stdin. On a terminal it is asked for, without echo, where the file needs one.",
+    };
+
+    private static readonly Option<bool> Apply = new("--apply")
+    {
+        Description = "Import it. Without this the service only looks, tells what it would do, and stores nothing.",
+    };
+
     public static Command Create()
     {
-        var command = new Command("import", "Takes in a supplier's file of credentials, all or nothing.")
+        var command = new Command("import", "Takes in a supplier's file of credentials, all or nothing; a dry run until told otherwise.")
         {
-            File, Format, Supplier, KeyFile, KeyStdin, OperatorOption.Option, ServiceCall.RequestIdOption,
+            File, Format, Supplier, KeyFile, KeyStdin, PasswordFile, PasswordStdin, Apply, OperatorOption.Option, ServiceCall.RequestIdOption,
         };
         command.Validators.Add(result =>
         {
-            if (result.GetResult(KeyFile) is not null && result.GetValue(KeyStdin))
+            var given = new[] { result.GetResult(KeyFile) is not null, result.GetValue(KeyStdin), result.GetResult(PasswordFile) is not null, result.GetValue(PasswordStdin) };
+            if (given.Count(one => one) > 1)
             {
-                result.AddError("--key-file and --key-stdin exclude each other.");
+                result.AddError("--key-file, --key-stdin, --password-file and --password-stdin exclude each other.");
             }
         });
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => ImportAsync(parsed, call), cancellation));
@@ -58,89 +76,127 @@ internal static class ImportCommand
 
     private static async Task<int> ImportAsync(ParseResult parsed, ServiceCall call)
     {
-        var file = await System.IO.File.ReadAllBytesAsync(parsed.GetRequiredValue(File).FullName, call.Cancellation);
+        var apply = parsed.GetValue(Apply);
+        var (key, password) = await ReadSecretAsync(parsed, call.Cancellation);
         var header = new ImportCredentialsHeader
         {
             RequestId = call.RequestId,
             InstitutionId = call.Institution,
-            Format = ImportFormat.Pskc,
+            Format = FormatOf(parsed.GetRequiredValue(Format)),
             Supplier = parsed.GetValue(Supplier) ?? "",
-            PreSharedKey = ByteString.CopyFrom(await ReadKeyAsync(parsed, file, call.Cancellation)),
+            PreSharedKey = ByteString.CopyFrom(key),
+            Password = ByteString.CopyFrom(password),
             OperatorId = OperatorOption.Read(parsed),
+            DryRun = !apply,
         };
+        await using var file = parsed.GetRequiredValue(File).OpenRead();
         using var upload = call.Service.Operations.ImportCredentials(
             deadline: (TimeProvider.System.GetUtcNow() + Deadline).UtcDateTime, cancellationToken: call.Cancellation);
-        await SendAsync(upload.RequestStream, header, file);
-        AnswerOutput.Write(parsed, await upload.ResponseAsync);
+        var answer = AnswerOutput.IsForPeople(parsed)
+            ? await DrawAsync(upload, header, file)
+            : await SendAsync(upload, header, file, _ => { });
+        AnswerOutput.Write(parsed, answer);
+        if (!apply)
+        {
+            parsed.InvocationConfiguration.Error.WriteLine("Dry run: nothing was stored. The whole file can be imported: add --apply.");
+        }
+
         return ExitCode.Success;
     }
 
-    private static async Task SendAsync(IClientStreamWriter<ImportCredentialsRequest> stream, ImportCredentialsHeader header, byte[] file)
+    private static async Task<ImportCredentialsResponse> DrawAsync(
+        AsyncClientStreamingCall<ImportCredentialsRequest, ImportCredentialsResponse> upload, ImportCredentialsHeader header, FileStream file)
     {
+        var answer = new ImportCredentialsResponse();
+        await AnsiConsole.Progress()
+            .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn())
+            .StartAsync(async progress =>
+            {
+                var bar = progress.AddTask("sending", maxValue: Math.Max(1, file.Length));
+                answer = await SendAsync(upload, header, file, sent =>
+                {
+                    bar.Value = sent;
+                    // What follows takes as long as the service needs: nobody can tell how far it is.
+                    bar.Description = sent < file.Length ? "sending" : header.DryRun ? "being checked" : "being taken in";
+                    bar.IsIndeterminate = sent >= file.Length;
+                });
+                bar.IsIndeterminate = false;
+            });
+        return answer;
+    }
+
+    private static async Task<ImportCredentialsResponse> SendAsync(
+        AsyncClientStreamingCall<ImportCredentialsRequest, ImportCredentialsResponse> upload, ImportCredentialsHeader header, FileStream file, Action<long> sent)
+    {
+        var stream = upload.RequestStream;
         try
         {
             await stream.WriteAsync(new() { Header = header });
-            foreach (var chunk in file.Chunk(ChunkBytes))
+            var chunk = new byte[ChunkBytes];
+            for (int read; (read = await file.ReadAsync(chunk)) > 0; sent(file.Position))
             {
-                await stream.WriteAsync(new() { Chunk = UnsafeByteOperations.UnsafeWrap(chunk) });
+                // It is on its way to the network when this returns, so that the buffer may be filled anew.
+                await stream.WriteAsync(new() { Chunk = UnsafeByteOperations.UnsafeWrap(chunk.AsMemory(0, read)) });
             }
 
             await stream.CompleteAsync();
         }
         catch (Exception e) when (e is RpcException or InvalidOperationException)
         {
-            // The service answered before the end of the file: its answer, which the caller awaits next, says why.
+            // The service answered before the end of the file: its answer says why.
         }
+
+        return await upload.ResponseAsync;
     }
 
-    private static async Task<byte[]> ReadKeyAsync(ParseResult parsed, byte[] file, CancellationToken cancellation)
+    private static ImportFormat FormatOf(string text) => text switch
+    {
+        "pskc" => ImportFormat.Pskc,
+        "csv" => ImportFormat.OathCsv,
+        "vip" => ImportFormat.Vip,
+        _ => throw new ArgumentOutOfRangeException(nameof(text), text, "Not a format."),
+    };
+
+    private static async Task<(byte[] Key, byte[] Password)> ReadSecretAsync(ParseResult parsed, CancellationToken cancellation)
+    {
+        if (parsed.GetValue(KeyFile) is { } keyFile)
+        {
+            return (ParseKey(await System.IO.File.ReadAllTextAsync(keyFile.FullName, cancellation)), []);
+        }
+
+        if (parsed.GetValue(PasswordFile) is { } passwordFile)
+        {
+            return ([], Encoding.UTF8.GetBytes((await System.IO.File.ReadAllLinesAsync(passwordFile.FullName, cancellation)).FirstOrDefault() ?? ""));
+        }
+
+        var needed = parsed.GetValue(KeyStdin) ? FileSecret.Key
+            : parsed.GetValue(PasswordStdin) ? FileSecret.Password
+            : parsed.GetRequiredValue(Format) == "pskc" ? FileSecrets.NeededBy(parsed.GetRequiredValue(File).FullName)
+            : FileSecret.None;
+        if (needed != FileSecret.None && Console.IsInputRedirected && !parsed.GetValue(KeyStdin) && !parsed.GetValue(PasswordStdin))
+        {
+            throw new UsageException(needed == FileSecret.Key
+                ? "the keys in the file are encrypted: give --key-file or --key-stdin."
+                : "the keys in the file are encrypted under a password: give --password-file or --password-stdin.");
+        }
+
+        return needed switch
+        {
+            FileSecret.Key => (ParseKey(await SecretInput.ReadLineAsync("pre-shared key (hex)", cancellation)), []),
+            FileSecret.Password => ([], Encoding.UTF8.GetBytes(await SecretInput.ReadLineAsync("password", cancellation))),
+            _ => ([], []),
+        };
+    }
+
+    private static byte[] ParseKey(string hex)
     {
         try
         {
-            return Convert.FromHexString((await ReadKeyHexAsync(parsed, file, cancellation)).Trim());
+            return Convert.FromHexString(hex.Trim());
         }
         catch (FormatException)
         {
             throw new UsageException("the pre-shared key is not in hex.");
-        }
-    }
-
-    private static async Task<string> ReadKeyHexAsync(ParseResult parsed, byte[] file, CancellationToken cancellation)
-    {
-        if (parsed.GetValue(KeyFile) is { } keyFile)
-        {
-            return await System.IO.File.ReadAllTextAsync(keyFile.FullName, cancellation);
-        }
-
-        if (!parsed.GetValue(KeyStdin) && !HasEncryptedKeys(file))
-        {
-            return "";
-        }
-
-        return parsed.GetValue(KeyStdin) || !Console.IsInputRedirected
-            ? await SecretInput.ReadLineAsync("pre-shared key (hex)", cancellation)
-            : throw new UsageException("the keys in the file are encrypted: give --key-file or --key-stdin.");
-    }
-
-    // Only to know whether to ask for a key. Whatever is wrong with the file is the service's to say.
-    private static bool HasEncryptedKeys(byte[] file)
-    {
-        try
-        {
-            using var reader = XmlReader.Create(new MemoryStream(file), new XmlReaderSettings { DtdProcessing = DtdProcessing.Prohibit });
-            while (reader.Read())
-            {
-                if (reader.LocalName == "EncryptedValue")
-                {
-                    return true;
-                }
-            }
-
-            return false;
-        }
-        catch (XmlException)
-        {
-            return false;
         }
     }
 }

@@ -3,10 +3,11 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using OtpAuthService.Credentials;
+using OtpAuthService.Credentials.Pskc;
 using OtpAuthService.V1;
 using static OtpAuthService.Tests.Credentials.PskcFiles;
 
-namespace OtpAuthService.Tests.Credentials;
+namespace OtpAuthService.Tests.Credentials.Pskc;
 
 public sealed class PskcReaderTests
 {
@@ -87,7 +88,52 @@ public sealed class PskcReaderTests
         }
     }
 
-    // RFC 6030 figure 7 derives its key from a password. Given the derived key by name, the rest of it is a second vector (with prefixes).
+    // RFC 6030 figure 7; its password is told in section 6.2.
+    [TestCase("", TestName = "Read_Figure7AsTotp_GivesItsKey")]
+    [TestCase("http://www.w3.org/2000/09/xmldsig#hmac-sha1", TestName = "Read_Figure7WithItsPrfNamed_GivesItsKey")]
+    public void Read_Figure7AsTotp_GivesItsKey(string prf)
+    {
+        var file = With(AsTotp(Figure7), "<PRF/>", prf.Length == 0 ? "<PRF/>" : $"<PRF Algorithm='{prf}'/>");
+
+        Assert.That(Read(file, password: "qwerty").Single().Key, Is.EqualTo(FigureKey));
+    }
+
+    // The form of XML Encryption 1.1, with another PRF and longer keys.
+    [TestCase("hmac-sha256", "SHA256", 32, Aes256)]
+    [TestCase("hmac-sha512", "SHA512", 24, "http://www.w3.org/2001/04/xmlenc#aes192-cbc")]
+    public void Read_PasswordInTheFormOfXmlEncryption_GivesItsKey(string prf, string hash, int keyBytes, string cipher)
+    {
+        var (key, salt) = (RandomNumberGenerator.GetBytes(20), RandomNumberGenerator.GetBytes(16));
+        var derived = Rfc2898DeriveBytes.Pbkdf2("パスワード", salt, 2000, new HashAlgorithmName(hash), keyBytes);
+        var file = Encrypted(key, derived, RandomNumberGenerator.GetBytes(20), cipher, HmacSha1, HashAlgorithmName.SHA1);
+        file = With(file, "<ds:KeyName>PSK-2026</ds:KeyName>", $"""
+            <DerivedKey xmlns="http://www.w3.org/2009/xmlenc11#"><KeyDerivationMethod Algorithm="http://www.w3.org/2009/xmlenc11#pbkdf2"><PBKDF2-params>
+            <Salt><Specified>{Convert.ToBase64String(salt)}</Specified></Salt><IterationCount>2000</IterationCount><KeyLength>{keyBytes}</KeyLength>
+            <PRF Algorithm="http://www.w3.org/2001/04/xmldsig-more#{prf}"/></PBKDF2-params></KeyDerivationMethod></DerivedKey>
+            """);
+
+        Assert.That(Read(file, password: "パスワード").Single().Key, Is.EqualTo(key));
+    }
+
+    [TestCase("", "", "", "The file |password (PBKDF2): give the password")]
+    [TestCase("", "", "Qwerty", "The file |the password is another one")]
+    [TestCase("#pbkdf2", "#pbkdf1", "qwerty", "derives its key by|pbkdf1|PBKDF2 is supported")]
+    [TestCase("<IterationCount>1000", "<IterationCount>1000000000", "qwerty", "IterationCount of '1000000000'|1 to 5000000")]
+    [TestCase("<IterationCount>1000", "<IterationCount>0", "qwerty", "IterationCount of '0'")]
+    [TestCase("<IterationCount>1000</IterationCount>", "", "qwerty", "without a IterationCount")]
+    [TestCase("<KeyLength>16", "<KeyLength>20", "qwerty", "key of 20 bytes (KeyLength)")]
+    [TestCase("<KeyLength>16", "<KeyLength>32", "qwerty", "AES-128-CBC|takes a key of 16 bytes|DerivedKey has 32")]
+    [TestCase("<PRF/>", "<PRF Algorithm='urn:x'/>", "qwerty", "PRF 'urn:x'")]
+    [TestCase("<Salt>", "<Salt/><Salt>", "qwerty", "more than one Salt")]
+    [TestCase("Specified", "OtherSource", "qwerty", "without a Salt that is Specified")]
+    public void Read_Figure7WithAChange_IsRefused(string text, string replacement, string password, string words)
+    {
+        var file = text.Length == 0 ? Figure7 : Figure7.Replace(text, replacement, StringComparison.Ordinal);
+
+        AssertRefused(AsTotp(file), "", words, password);
+    }
+
+    // Given the derived key by name, the rest of figure 7 is a second vector (with prefixes).
     [Test]
     public void Read_Figure7UnderItsDerivedKey_GivesItsKey()
     {
@@ -148,6 +194,8 @@ public sealed class PskcReaderTests
     [TestCase("<TimeInterval>", "<TimeIntervall xmlns=\"urn:ietf:params:xml:ns:keyprov:pskc\"/><TimeInterval>", "'TimeIntervall'")]
     [TestCase("<TimeInterval>", "<TimeInterval xmlns=\"\"/><TimeInterval>", "'TimeInterval' in its Data, which is not understood")]
     [TestCase("<TimeInterval>", "<TimeInterval><PlainValue>30</PlainValue></TimeInterval><TimeInterval>", "more than one TimeInterval")]
+    [TestCase("<PlainValue>4</PlainValue>", "<PlainValue>61</PlainValue>", "TimeDrift of '61'|from -60 to 60")]
+    [TestCase("<PlainValue>4</PlainValue>", "<PlainValue>٣</PlainValue>", "TimeDrift of '٣'", Description = "an Arabic digit")]
     [TestCase("<Time><PlainValue>0</PlainValue>", "<Time><PlainValue>1</PlainValue>", "Time other than 0|Unix epoch")]
     [TestCase("<Policy>", "<Policy><PINPolicy PINUsageMode=\"Local\"/>", "PINPolicy|cannot be enforced")]
     [TestCase("<Policy>", "<Policy><NumberOfTransactions>9</NumberOfTransactions>", "NumberOfTransactions|cannot be enforced")]
@@ -176,15 +224,15 @@ public sealed class PskcReaderTests
         AssertRefused(file, "", "Key package 1 ('VSMT00000001') |" + words);
     }
 
-    [TestCase("Id=\"VSMT00000002\"", "Id=\"VSMT00000001\"")]
-    [TestCase("Id=\"VSMT00000002\"", "Id=\"vsmt-0000 0001\"")]
-    public void Read_IdTwice_IsRefusedHoweverItIsSpelt(string text, string replacement) =>
-        AssertRefused(With(Plain, text, replacement), "", "Key package 2|the Id of key package 1");
+    [Test]
+    public void Read_PackageWithoutAnId_IsRefusedByOrdinalAndLine() =>
+        AssertRefused(With(Plain, "Id=\"VSMT00000002\"", ""), "", "Key package 2 at line 28 has no Id attribute");
 
-    [TestCase("", "Key package 2 has no Id attribute")]
-    [TestCase("Id=\" - \"", "Key package 2|empty Id")]
-    public void Read_PackageWithoutAnId_IsRefusedByOrdinal(string id, string words) =>
-        AssertRefused(With(Plain, "Id=\"VSMT00000002\"", id), "", words);
+    [TestCase("-3", -3)]
+    [TestCase("60", 60)]
+    [TestCase("0", 0)]
+    public void Read_TimeDrift_IsTakenOver(string text, int steps) =>
+        Assert.That(Read(With(Plain, "<TimeDrift><PlainValue>4<", $"<TimeDrift><PlainValue>{text}<"))[0].DriftSteps, Is.EqualTo(steps));
 
     // The sentence goes to terminals and logs: a line break or a right-to-left override in a file must not forge one there.
     [Test]
@@ -198,7 +246,7 @@ public sealed class PskcReaderTests
     [TestCase("", "not well-formed XML at line")]
     [TestCase("secrets.csv;1;2", "not well-formed XML at line 1, position 1")]
     [TestCase("<KeyContainer Version='1.0' xmlns='urn:ietf:params:xml:ns:keyprov:pskc'/>", "no KeyPackage")]
-    [TestCase("<KeyContainer Version='1.0' xmlns='urn:ietf:params:xml:ns:keyprov:pskc'><KeyPackage/></KeyContainer>", "Key package 1 has no Key")]
+    [TestCase("<KeyContainer Version='1.0' xmlns='urn:ietf:params:xml:ns:keyprov:pskc'><KeyPackage/></KeyContainer>", "Key package 1 at line 1 has no Key")]
     [TestCase("<KeyContainer Version='1.0' xmlns='urn:ietf:params:xml:ns:keyprov:pskc'><KeyPackages/></KeyContainer>", "'KeyPackages'")]
     [TestCase("<KeyContainer Version='2.0' xmlns='urn:ietf:params:xml:ns:keyprov:pskc'/>", "version 1.0")]
     [TestCase("<KeyContainer xmlns='urn:ietf:params:xml:ns:keyprov:pskc'/>", "no Version")]
@@ -232,13 +280,11 @@ public sealed class PskcReaderTests
         AssertRefused(With(file, "<Issuer>Issuer", "<Issuer>&l9;"), "", "The file |DTD");
     }
 
-    [Test]
-    public void Read_FileOverTheLimit_IsRefused()
-    {
-        var padding = new string(' ', PskcXml.MaxCharacters);
-
-        AssertRefused(With(Plain, "</KeyContainer>", padding + "</KeyContainer>"), "", $"The file |longer than {PskcXml.MaxCharacters} characters");
-    }
+    // Nothing that a reader has to hold as a whole may be longer than a credential can be, however long the file may be.
+    [TestCase("</KeyContainer>", TestName = "Read_NothingForTooLong_IsRefused")]
+    [TestCase("</SerialNo>", TestName = "Read_TextTooLong_IsRefused")]
+    public void Read_EntryOverTheLimit_IsRefused(string before) => AssertRefused(
+        With(Plain, before, new string(' ', 2 * UploadedFile.MaxEntryBytes) + before), "", "The file |more than 256 KiB before or in one credential");
 
     [TestCase("", "give the pre-shared key 'Pre-shared-key'")]
     [TestCase("00000000000000000000000000000000", "the pre-shared key is another one")]
@@ -310,7 +356,7 @@ public sealed class PskcReaderTests
         AssertRefused(file, "", $"key of {8 * bytes} bits|128 to 512");
     }
 
-    // Whatever a byte is turned into, the reader answers with credentials or a PskcException, and the latter never shows a key.
+    // Whatever a byte is turned into, the reader answers with credentials or a RefusedFileException, and the latter never shows a key.
     [TestCase(Plain, "")]
     [TestCase(Figure6, PreSharedKey)]
     public void Read_AnyByteChanged_IsReadOrRefused(string file, string preSharedKey)
@@ -326,9 +372,9 @@ public sealed class PskcReaderTests
                 bytes[i] = (byte)(original ^ flip);
                 try
                 {
-                    PskcReader.Read(new MemoryStream(bytes), key);
+                    Read(bytes, key);
                 }
-                catch (PskcException e)
+                catch (RefusedFileException e)
                 {
                     refused++;
                     AssertHoldsNoKey(e);
@@ -377,15 +423,42 @@ public sealed class PskcReaderTests
         var (exitCode, signed) = Pskctool("--sign", "--sign-key", key, "--sign-crt", crt, folder.Write("file.xml", Plain));
 
         Assert.That(exitCode, Is.Zero, signed);
-        AssertRefused(signed, "", "The file is signed|Signature");
+        // Behind the packages, so that these are read first; libpskc has put an empty ChallengeFormat into each.
+        var refusal = Assert.Throws<RefusedFileException>(() => Entries(Encoding.UTF8.GetBytes(signed), [], "").Count());
+        Assert.That(refusal.Message, Does.StartWith("The file is signed").And.Contain("Signature"));
     }
 
-    private static IReadOnlyList<PskcCredential> Read(string file, string preSharedKey = "") =>
-        PskcReader.Read(new MemoryStream(Encoding.UTF8.GetBytes(file)), Convert.FromHexString(preSharedKey));
+    private static List<SuppliedCredential> Read(string file, string preSharedKey = "", string password = "") =>
+        Read(Encoding.UTF8.GetBytes(file), Convert.FromHexString(preSharedKey), password);
 
-    private static void AssertRefused(string file, string preSharedKey, string words)
+    /// <summary>All of a file, or its first refusal; it arrives in small pieces.</summary>
+    private static List<SuppliedCredential> Read(byte[] file, byte[] preSharedKey, string password = "") =>
+        [.. Entries(file, preSharedKey, password).Select(entry => entry.Credential ?? throw entry.Refusal!)];
+
+    private static IEnumerable<SuppliedEntry> Entries(byte[] file, byte[] preSharedKey, string password)
     {
-        var refusal = Assert.Throws<PskcException>(() => Read(file, preSharedKey));
+        using var digest = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        using var upload = new UploadedFile(PiecesOf(file).GetAsyncEnumerator(), digest);
+        using var secrets = new FileSecrets([.. preSharedKey], Encoding.UTF8.GetBytes(password));
+        foreach (var entry in PskcReader.ReadAsync(upload, secrets, CancellationToken.None).ToBlockingEnumerable())
+        {
+            yield return entry;
+        }
+    }
+
+    private static async IAsyncEnumerable<ReadOnlyMemory<byte>> PiecesOf(byte[] file)
+    {
+        for (var at = 0; at < file.Length; at += 1000)
+        {
+            yield return file.AsMemory(at, Math.Min(1000, file.Length - at));
+        }
+
+        await Task.CompletedTask;
+    }
+
+    private static void AssertRefused(string file, string preSharedKey, string words, string password = "")
+    {
+        var refusal = Assert.Throws<RefusedFileException>(() => Read(file, preSharedKey, password));
 
         using (Assert.EnterMultipleScope())
         {
@@ -399,7 +472,7 @@ public sealed class PskcReaderTests
         }
     }
 
-    private static void AssertHoldsNoKey(PskcException refusal) =>
+    private static void AssertHoldsNoKey(RefusedFileException refusal) =>
         Assert.That(refusal.ToString(), Does.Not.Contain("MTIzNDU2").And.Not.Contain("12345678901234567890").And.Not.Contain("31323334"));
 
     private static (int ExitCode, string Output) Pskctool(params string[] arguments)
