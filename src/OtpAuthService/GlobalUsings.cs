@@ -5,6 +5,7 @@ global using AuditFindingKind = OtpAuthService.V1.AuditFindingKind;
 global using Channel = OtpAuthService.V1.Channel;
 global using Decision = OtpAuthService.V1.Decision;
 global using ForeignLossReports = OtpAuthService.V1.ForeignLossReports;
+global using ExportScope = OtpAuthService.V1.ExportScope;
 global using LossKind = OtpAuthService.V1.LossKind;
 global using Outcome = OtpAuthService.V1.Outcome;
 global using OutcomeDetail = OtpAuthService.V1.OutcomeDetail;

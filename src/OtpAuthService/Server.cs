@@ -133,7 +133,8 @@ internal static class Server
             .AddSingleton<CredentialKeyCache>()
             .AddSingleton<CredentialIssuer>()
             .AddSingleton<CredentialImport>()
-            .AddSingleton<SupplierDirectory>();
+            .AddSingleton<SupplierDirectory>()
+            .AddSingleton<CredentialExport>();
     }
 
     private static void AddDecisions(IServiceCollection services) => services

@@ -27,10 +27,6 @@ internal sealed class TemporaryOtp
 
     public bool IsTakenAt(DateTimeOffset now) => UsesLeft > 0 && ExpiresAt > now && !AwaitsConfirmation;
 
-    /// <summary>
-    /// Whether it may be the same person as the one who had it issued. A caller that names no person is one; two callers that name the same one are
-    /// not two.
-    /// </summary>
-    public bool MayBeIssuer(Caller caller, string? person) =>
-        person is null || IssuedByOperator is null ? caller.Id == IssuedBy : person == IssuedByOperator;
+    /// <summary>Whoever had it issued.</summary>
+    public Actor Issuer => new(IssuedBy, IssuedByOperator);
 }

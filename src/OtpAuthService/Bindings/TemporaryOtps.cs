@@ -92,7 +92,7 @@ internal sealed class TemporaryOtps(BindingActs acts, BindingDirectory bindings,
             return Verdict.Deny(Outcome.NotRegistered);
         }
 
-        if (temporary.MayBeIssuer(submission.Caller, submission.Operator))
+        if (temporary.Issuer.MayBe(submission.Actor))
         {
             return Verdict.Deny(Outcome.Mismatch);
         }

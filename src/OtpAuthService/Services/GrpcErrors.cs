@@ -71,6 +71,7 @@ internal static class GrpcErrors
         CredentialsExistException exist => Error(Code.AlreadyExists, "CREDENTIAL_EXISTS", exist.Message),
         ImportsBusyException busy => Error(
             Code.ResourceExhausted, "IMPORTS_BUSY", busy.Message, Any.Pack(new RetryInfo { RetryDelay = ImportsBusyException.RetryAfter.ToDuration() })),
+        ExportRefusedException refused => Error(refused.Reason == "EXPORT_UNKNOWN" ? Code.NotFound : Code.FailedPrecondition, refused.Reason, refused.Message),
         PolicyVersionException changed => Error(Code.Aborted, "POLICY_VERSION", changed.Message),
         InstitutionMissingException missing => Error(Code.FailedPrecondition, "INSTITUTION_MISSING", missing.Message),
         StoreUnavailableException unavailable => Error(

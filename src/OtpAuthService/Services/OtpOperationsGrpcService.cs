@@ -7,6 +7,7 @@ using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
+using OtpAuthService.Credentials.Pskc;
 using OtpAuthService.Institutions;
 using OtpAuthService.Keys;
 using OtpAuthService.Submissions;
@@ -21,6 +22,7 @@ internal sealed class OtpOperationsGrpcService(
     CredentialIssuer issuer,
     CredentialImport import,
     SupplierDirectory suppliers,
+    CredentialExport export,
     BindingDirectory bindings,
     Loss loss,
     Reregistration reregistration,
@@ -141,6 +143,94 @@ internal sealed class OtpOperationsGrpcService(
 
         var known = await suppliers.ReadAsync(context.CancellationToken);
         return new GetSuppliersResponse { Suppliers = { known.Select(s => s.ToWire()) } };
+    }
+
+    public override async Task<RequestExportResponse> RequestExport(RequestExportRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var scope = read.Check(
+            request.Scope != ExportScope.Unspecified && System.Enum.IsDefined(request.Scope), request.Scope, "scope", "must be set to a known scope");
+        read.Check(CredentialImport.IsSupplierName(request.Supplier), request.Supplier, "supplier", "must be up to 64 printable characters");
+        var submission = ReadAct(read, context, request, "RequestExport", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId);
+        var (answer, id) = await export.RequestAsync(submission, scope, request.Supplier.Length == 0 ? null : request.Supplier, context.CancellationToken);
+        return new RequestExportResponse
+        {
+            ExportId = id.ToString("N"),
+            ExpiresAt = (answer.DecidedAt + ExportOrder.Lifetime).ToTimestamp(),
+            DecidedAt = answer.DecidedAt.ToTimestamp(),
+            Repeated = answer.Repeated,
+        };
+    }
+
+    public override async Task<ConfirmExportResponse> ConfirmExport(ConfirmExportRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var id = read.ExportId(request.ExportId);
+        var submission = ReadAct(read, context, request, "ConfirmExport", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId);
+        var answer = await export.ConfirmAsync(submission, id, context.CancellationToken);
+        return new ConfirmExportResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+    }
+
+    public override async Task ExportCredentials(
+        ExportCredentialsRequest request, IServerStreamWriter<ExportCredentialsResponse> responseStream, ServerCallContext context)
+    {
+        using var secrets = new FileSecrets(request.PreSharedKey.ToByteArray(), request.Password.ToByteArray());
+        try
+        {
+            var read = new RequestReader();
+            var requestId = read.RequestId(request.RequestId);
+            var institution = read.Institution(request.InstitutionId);
+            var id = read.ExportId(request.ExportId);
+            read.Check(request.PreSharedKey.Length is 0 or 16 or 24 or 32, secrets, "pre_shared_key", "must be 16, 24 or 32 bytes");
+            read.Check(request.Password.Length is 0 or (>= 12 and <= 128), secrets, "password", "must be 12 to 128 bytes");
+            read.Check(request.Password.IsEmpty != request.PreSharedKey.IsEmpty, secrets, "password", "must be set where pre_shared_key is not, and only there");
+            var person = read.Operator(request.OperatorId);
+            read.ThrowIfInvalid();
+            var submission = new Submission(
+                Authorize(context, institution), requestId, "ExportCredentials", institution, fingerprints.Of("ExportCredentials", request)) { Operator = person };
+            await export.FetchAsync(
+                submission, id, (total, credentials) => SendAsync(total, credentials, secrets, responseStream), context.CancellationToken);
+        }
+        finally
+        {
+            Clear(request.PreSharedKey);
+            Clear(request.Password);
+        }
+    }
+
+    private static async Task SendAsync(
+        long total, IAsyncEnumerable<ExportedCredential> credentials, FileSecrets secrets, IServerStreamWriter<ExportCredentialsResponse> responses)
+    {
+        const int Piece = 32 * 1024;
+        using var pending = new MemoryStream();
+        using var file = new PskcWriter(pending, secrets);
+        var written = 0L;
+        file.Begin();
+        await foreach (var (credential, key) in credentials)
+        {
+            file.Write(credential, key);
+            written++;
+            file.Flush();
+            if (pending.Length >= Piece)
+            {
+                await SendPendingAsync();
+            }
+        }
+
+        file.End();
+        file.Flush();
+        await SendPendingAsync();
+
+        async Task SendPendingAsync()
+        {
+            for (var sent = 0; sent < pending.Length; sent += Piece)
+            {
+                var piece = ByteString.CopyFrom(pending.GetBuffer(), sent, Math.Min(Piece, (int)pending.Length - sent));
+                await responses.WriteAsync(new ExportCredentialsResponse { Chunk = piece, Credentials = written, Total = total });
+            }
+
+            pending.SetLength(0);
+        }
     }
 
     public override async Task<GetCredentialResponse> GetCredential(GetCredentialRequest request, ServerCallContext context)

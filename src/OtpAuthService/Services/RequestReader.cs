@@ -40,6 +40,9 @@ internal sealed class RequestReader
     public CredentialId Credential(string text, string field = "credential_id") =>
         Check(CredentialId.TryParse(text, out var id), id, field, "must be 4 to 40 letters and digits; spaces and hyphens are ignored");
 
+    public Guid ExportId(string text) =>
+        Check(Guid.TryParseExact(text, "N", out var id), id, "export_id", "must be as RequestExport answered");
+
     public Otp Otp(string text, string field = "otp") =>
         Check(Verification.Otp.TryParse(text, out var otp), otp, field, "must be 6 or 8 ASCII digits and nothing else");
 

@@ -62,6 +62,8 @@ BEGIN
             channels_needing_otp, foreign_loss_reports, outcome_detail, audit_contractor_ids, temporary_otp_needs_confirmation,
             contractor_may_unlock, bypass_stopped_at) ON institutions TO otp_service;
 
+        GRANT SELECT, INSERT, UPDATE (confirmed_at, confirmed_by, confirmed_by_operator, fetched_at) ON export_orders TO otp_service;
+
         -- What a rotation replaces and removes, what is swept, and what is counted for some minutes.
         GRANT SELECT, INSERT, UPDATE (kek_version, wrapped_key), DELETE ON data_keys TO otp_service;
         GRANT SELECT, INSERT, UPDATE, DELETE ON answers TO otp_service;
@@ -73,7 +75,7 @@ BEGIN
 
     IF to_regrole('otp_reading') IS NOT NULL THEN
         GRANT SELECT ON
-            audit_trail, audit_heads, audit_chains, audit_records, policy_versions, loss_reports, supplier_dates, bindings, contractors, institutions, failure_minutes,
+            audit_trail, audit_heads, audit_chains, audit_records, policy_versions, loss_reports, supplier_dates, export_orders, bindings, contractors, institutions, failure_minutes,
             "__EFMigrationsHistory" TO otp_reading;
         -- Not wrapped_key.
         GRANT SELECT (

@@ -34,6 +34,8 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
 
     public DbSet<SupplierDates> SupplierDates => Set<SupplierDates>();
 
+    public DbSet<ExportOrder> ExportOrders => Set<ExportOrder>();
+
     public DbSet<PolicyVersion> PolicyVersions => Set<PolicyVersion>();
 
     public DbSet<DataKey> DataKeys => Set<DataKey>();
@@ -113,6 +115,18 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
             dates.Property(d => d.Reason).HasMaxLength(200);
         });
 
+        model.Entity<ExportOrder>(order =>
+        {
+            order.Property(o => o.Id).ValueGeneratedNever();
+            order.Property(o => o.Supplier).HasMaxLength(64);
+            order.Property(o => o.RequestedBy).HasMaxLength(128);
+            order.Property(o => o.RequestedByOperator).HasMaxLength(64);
+            order.Property(o => o.ConfirmedBy).HasMaxLength(128);
+            order.Property(o => o.ConfirmedByOperator).HasMaxLength(64);
+            order.Property(o => o.Reason).HasMaxLength(200);
+            order.Ignore(o => o.Requester);
+        });
+
         model.Entity<LossReport>(report => report.HasKey(r => new { r.CredentialRef, r.InstitutionId }));
 
         model.Entity<Contractor>(contractor =>
@@ -122,6 +136,7 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
             contractor.ComplexProperty(c => c.TemporaryOtp, otp =>
             {
                 // The naming convention leaves these out.
+                otp.Ignore(o => o.Issuer);
                 otp.Property(o => o.Salt).HasColumnName("temporary_otp_salt");
                 otp.Property(o => o.IssuedUnder).HasColumnName("temporary_otp_issued_under");
                 otp.Property(o => o.IssuedBy).HasColumnName("temporary_otp_issued_by").HasMaxLength(128);

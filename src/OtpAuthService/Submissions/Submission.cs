@@ -37,6 +37,8 @@ internal sealed record Submission(
     /// <summary>The person who does it, where an operator's caller names one.</summary>
     public string? Operator { get; init; }
 
+    public Actor Actor => new(Caller.Id, Operator);
+
     /// <summary>What its answer is found by: a digest of caller and request id, which is shorter than they are and as good as unique.</summary>
     public Guid Key { get; } = Digest(Caller.Id, RequestId);
 

@@ -1,0 +1,13 @@
+namespace OtpAuthService.Callers;
+
+/// <summary>Who does an operator's act.</summary>
+/// <param name="CallerId">The authenticated caller.</param>
+/// <param name="Person">The person, where the caller names one.</param>
+internal readonly record struct Actor(string CallerId, string? Person)
+{
+    /// <summary>
+    /// Whether it may be the same person as another, for acts that take two. A caller that names no person is one; two callers that name the same one are
+    /// not two.
+    /// </summary>
+    public bool MayBe(Actor other) => Person is null || other.Person is null ? CallerId == other.CallerId : Person == other.Person;
+}
