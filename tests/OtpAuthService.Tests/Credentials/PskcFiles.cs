@@ -271,6 +271,41 @@ internal static class PskcFiles
         </xenc11:DerivedKey>
         """;
 
+    /// <summary>RFC 6030 figure 10: bulk provisioning, four keys on three devices that differ in their validity.</summary>
+    public static readonly string Figure10 =
+        """<?xml version="1.0" encoding="UTF-8"?><KeyContainer Version="1.0" xmlns="urn:ietf:params:xml:ns:keyprov:pskc">"""
+        + Figure10Package(1, "654321", "2006-05-01", "2006-05-31") + Figure10Package(2, "123456", "2006-05-01", "2006-05-31")
+        + Figure10Package(3, "9999999", "2006-03-01", "2006-03-31") + Figure10Package(4, "9999999", "2006-04-01", "2006-04-30") + "</KeyContainer>";
+
+    private static string Figure10Package(int id, string serial, string from, string until) => $"""
+        <KeyPackage>
+          <DeviceInfo>
+            <Manufacturer>TokenVendorAcme</Manufacturer>
+            <SerialNo>{serial}</SerialNo>
+          </DeviceInfo>
+          <Key Id="{id}" Algorithm="urn:ietf:params:xml:ns:keyprov:pskc:hotp">
+            <Issuer>Issuer</Issuer>
+            <AlgorithmParameters>
+              <ResponseFormat Length="8" Encoding="DECIMAL"/>
+            </AlgorithmParameters>
+            <Data>
+              <Secret>
+                <PlainValue>
+                  MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=
+                </PlainValue>
+              </Secret>
+              <Counter>
+                <PlainValue>0</PlainValue>
+              </Counter>
+            </Data>
+            <Policy>
+              <StartDate>{from}T00:00:00Z</StartDate>
+              <ExpiryDate>{until}T00:00:00Z</ExpiryDate>
+            </Policy>
+          </Key>
+        </KeyPackage>
+        """;
+
     /// <summary>Two plain credentials that say everything a file may say.</summary>
     public const string Plain = """
         <?xml version="1.0" encoding="UTF-8"?>

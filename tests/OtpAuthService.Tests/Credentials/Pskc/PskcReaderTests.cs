@@ -98,6 +98,23 @@ public sealed class PskcReaderTests
         Assert.That(Read(file, password: "qwerty").Single().Key, Is.EqualTo(FigureKey));
     }
 
+    [Test]
+    public void Read_Figure10AsTotp_GivesItsFourKeysWithTheirDates()
+    {
+        var credentials = Read(AsTotp(Figure10));
+
+        Assert.That(
+            credentials.Select(c => (c.Id, c.Digits, c.Manufacturer, From: c.ValidFrom!.Value.ToString("yyyy-MM-dd"), Until: c.ValidUntil!.Value.ToString("yyyy-MM-dd"))),
+            Is.EqualTo(
+            [
+                ("1", 8, "TokenVendorAcme", "2006-05-01", "2006-05-31"),
+                ("2", 8, "TokenVendorAcme", "2006-05-01", "2006-05-31"),
+                ("3", 8, "TokenVendorAcme", "2006-03-01", "2006-03-31"),
+                ("4", 8, "TokenVendorAcme", "2006-04-01", "2006-04-30"),
+            ]));
+        Assert.That(credentials.Select(c => c.Key), Is.All.EqualTo(FigureKey));
+    }
+
     // The form of XML Encryption 1.1, with another PRF and longer keys.
     [TestCase("hmac-sha256", "SHA256", 32, Aes256)]
     [TestCase("hmac-sha512", "SHA512", 24, "http://www.w3.org/2001/04/xmlenc#aes192-cbc")]
