@@ -12,6 +12,9 @@ packages=(
   # Independent implementations of RFC 4226, 6238 and 6030.
   oathtool
   pskctool
+  pskc-utils
+  # Reads QR codes.
+  zbar-tools
   # What deploy/make-certificates.sh makes certificates with, and a second opinion on those of the tests.
   openssl
   # A PKCS#11 module in software, and the tool an operator makes its keys with.

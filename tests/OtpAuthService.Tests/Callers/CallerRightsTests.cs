@@ -146,6 +146,9 @@ public class CallerRightsTests
         }
 
         Set("new_credential_id", "VSST00000000");
+        Set("scope", ExportScope.Registered);
+        Set("export_id", Guid.NewGuid().ToString("N"));
+        Set("password", ByteString.CopyFromUtf8("twelve bytes"));
         Set("supplier", method.Name == "SetSupplier" ? new Supplier { Name = "a supplier" } : "");
         Set("reason", "a test");
         Set("display_name", "A bank");

@@ -120,6 +120,7 @@ public class RolesInPostgresTests
         });
         await service.Operations.IssueTemporaryOtpAsync(robbed, person: "h.sato");
         await service.Operations.ConfirmTemporaryOtpAsync(robbed, "m.ito");
+        await ExportAsync(service);
         await service.Operations.SetSupplierAsync(new()
         {
             RequestId = Calls.NewRequestId(), InstitutionId = "demo", Supplier = new Supplier { Name = "Manufacturer" }, Reason = "test",
@@ -127,6 +128,23 @@ public class RolesInPostgresTests
         await service.Operations.SetBypassOptOutAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", ContractorId = robbed, NeverBypass = true, Reason = "test" });
         await service.Operations.StopBypassAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", Reason = "test" });
         await service.Operations.ResumeBypassAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", Reason = "test" });
+    }
+
+    private static async Task ExportAsync(OtpService service)
+    {
+        var order = await service.Operations.RequestExportAsync(new()
+        {
+            RequestId = Calls.NewRequestId(), InstitutionId = "demo", Scope = ExportScope.RegisteredAndUnused, Reason = "test", OperatorId = "h.sato",
+        });
+        await service.Operations.ConfirmExportAsync(new()
+        {
+            RequestId = Calls.NewRequestId(), InstitutionId = "demo", ExportId = order.ExportId, Reason = "test", OperatorId = "m.ito",
+        });
+        using var file = service.Operations.ExportCredentials(new()
+        {
+            RequestId = Calls.NewRequestId(), InstitutionId = "demo", ExportId = order.ExportId, PreSharedKey = Google.Protobuf.ByteString.CopyFrom(new byte[32]), OperatorId = "h.sato",
+        });
+        Assert.That(await file.ResponseStream.MoveNext(CancellationToken.None), Is.True);
     }
 
     /// <summary>Every column that the help desk writes, and those that a clock that is off does.</summary>
@@ -280,6 +298,7 @@ public class RolesInPostgresTests
                 + "temporary_otp_expires_at temporary_otp_issued_by temporary_otp_issued_by_operator temporary_otp_issued_under temporary_otp_salt temporary_otp_uses_left",
             "credentials: INSERT SELECT; UPDATE drift_days drift_steps epoch key_version last_time_step out_of_sync_step status wrapped_key",
             "data_keys: DELETE INSERT SELECT; UPDATE kek_version wrapped_key",
+            "export_orders: INSERT SELECT; UPDATE confirmed_at confirmed_by confirmed_by_operator fetched_at",
             "failure_minutes: DELETE INSERT SELECT; UPDATE failures",
             "institutions: INSERT SELECT; UPDATE audit_contractor_ids bypass_stopped_at channels_needing_otp contractor_may_unlock display_name foreign_loss_reports "
                 + "hard_limit look_ahead_steps look_back_steps not_registered_login outcome_detail policy_version suspended_login temporary_limit temporary_lock "
