@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using OtpAuthService.Tests.Fixtures;
 using OtpAuthService.V1;
@@ -15,7 +16,7 @@ namespace OtpAuthService.Tests.Services;
 public class BadInputTests(StoreKind kind)
 {
     private static readonly string[] CustomerRpcs = ["Verify", "Register", "Suspend", "Replace", "Resynchronize", "GetRequirement"];
-    private static readonly string[] OperatorRpcs = ["IssueCredential", "GetCredential", "GetBinding"];
+    private static readonly string[] OperatorRpcs = ["IssueCredential", "GetCredential", "GetBinding", "RaiseFence", "GetFence"];
 
     private OtpService service = null!;
 
@@ -223,6 +224,14 @@ public class BadInputTests(StoreKind kind)
         new("period_seconds", "45", 45),
         new("period_seconds", "negative", -30),
         new("algorithm", "unknown", (Algorithm)99),
+        new("until", "before 1970", new Timestamp { Seconds = -1 }),
+        new("until", "after 9999", new Timestamp { Seconds = 253_402_300_800 }),
+        new("until", "a second of more than a thousand million nanoseconds", new Timestamp { Nanos = 1_000_000_000 }),
+        new("until", "more than an hour ahead", new Timestamp { Seconds = 253_402_300_799 }),
+        new("reason", "empty", ""),
+        new("reason", "spaces only", "   "),
+        new("reason", "201 characters", new string('r', 201)),
+        new("reason", "with a line break", "a\nb"),
         new("operator_id", "65 characters", new string('a', 65)),
         new("operator_id", "with a space", "h sato"),
         new("operator_id", "with a line break", "h.sato\n"),
@@ -305,6 +314,9 @@ public class BadInputTests(StoreKind kind)
             "GetRequirement" => new GetRequirementRequest { InstitutionId = Institution, ContractorId = contractor, Channel = From },
             "IssueCredential" => new IssueCredentialRequest { RequestId = id, InstitutionId = Institution },
             "GetCredential" => new GetCredentialRequest { InstitutionId = Institution, CredentialId = token.CredentialId },
+            // Long ago: what others here do is not to be refused for it.
+            "RaiseFence" => new RaiseFenceRequest { RequestId = id, InstitutionId = Institution, Until = new Timestamp(), Reason = "a test" },
+            "GetFence" => new GetFenceRequest { InstitutionId = Institution },
             "GetBinding" => new GetBindingRequest { InstitutionId = Institution, ContractorId = contractor },
             _ => throw new ArgumentOutOfRangeException(nameof(rpc), rpc, "Not an RPC of the table."),
         };
@@ -320,6 +332,8 @@ public class BadInputTests(StoreKind kind)
         GetRequirementRequest require => await service.Auth.GetRequirementAsync(require),
         IssueCredentialRequest issue => await service.Operations.IssueCredentialAsync(issue),
         GetCredentialRequest get => await service.Operations.GetCredentialAsync(get),
+        RaiseFenceRequest raise => await service.Operations.RaiseFenceAsync(raise),
+        GetFenceRequest get => await service.Operations.GetFenceAsync(get),
         GetBindingRequest get => await service.Operations.GetBindingAsync(get),
         _ => throw new ArgumentOutOfRangeException(nameof(request), request.Descriptor.Name, "Not a request of the table."),
     };
