@@ -174,6 +174,7 @@ internal static class Server
         .AddSingleton<GenericAnswers>()
         .AddSingleton<Bypass>()
         .AddSingleton<OtpChecker>()
+        .AddSingleton<FenceRaising>()
         .AddSingleton<OtpRequirement>()
         .AddSingleton<OtpVerifier>();
 

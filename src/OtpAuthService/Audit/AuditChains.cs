@@ -14,12 +14,14 @@ internal sealed class AuditChains(OtpStore store, TimeProvider time)
     /// <summary>An unused chain is given up after that; one that nothing was added to for twice as long is closed by the next head.</summary>
     public static readonly TimeSpan LongestIdle = TimeSpan.FromMinutes(30);
 
-    private readonly ConcurrentStack<AuditChain> unused = new();
+    /// <summary>Replaced as a whole by <see cref="Forget"/>: a chain that was taken before does not come back.</summary>
+    private volatile ConcurrentStack<AuditChain> unused = new();
 
     /// <summary>A chain for one transaction. Dispose of it whatever became of the transaction.</summary>
     public async ValueTask<AuditChain> TakeAsync()
     {
-        while (unused.TryPop(out var chain))
+        var home = unused;
+        while (home.TryPop(out var chain))
         {
             if (time.GetUtcNow() - chain.UsedAt < LongestIdle)
             {
@@ -27,7 +29,7 @@ internal sealed class AuditChains(OtpStore store, TimeProvider time)
             }
         }
 
-        var row = new AuditChainRow { Beginning = RandomNumberGenerator.GetBytes(SHA256.HashSizeInBytes), OpenedAt = time.GetUtcNow() };
+        var row = NewRow();
         await store.WriteAsync(
             async (db, stop) =>
             {
@@ -35,23 +37,42 @@ internal sealed class AuditChains(OtpStore store, TimeProvider time)
                 return await db.SaveChangesAsync(stop);
             },
             CancellationToken.None);
-        return new AuditChain(row.Id, new ChainLink(0, row.Beginning), time.GetUtcNow());
+        return Begin(row, time.GetUtcNow(), home);
     }
+
+    /// <summary>A chain that is not there yet.</summary>
+    public AuditChainRow NewRow() => new() { Beginning = RandomNumberGenerator.GetBytes(SHA256.HashSizeInBytes), OpenedAt = time.GetUtcNow() };
+
+    /// <summary>The chain of a row that was saved, for one transaction and no other.</summary>
+    public static AuditChain Begin(AuditChainRow row, DateTimeOffset now, ConcurrentStack<AuditChain>? home = null) => new(row.Id, new ChainLink(0, row.Beginning), now, home);
+
+    /// <summary>The database may have gone back: how far the chains go is not known any more, and nobody adds to them.</summary>
+    public void Forget() => unused = new();
 
     /// <summary>The transaction was committed, and the chain goes as far as <paramref name="end"/>.</summary>
     public void Extend(AuditChain chain, ChainLink end)
     {
         (chain.End, chain.UsedAt) = (end, time.GetUtcNow());
-        unused.Push(chain);
+        GiveBack(chain);
     }
 
     /// <summary>The transaction was rolled back. Where that is not certain, the chain must not come back: another record in the same place would fork it.</summary>
-    public void GiveBack(AuditChain chain) => unused.Push(chain);
+    public void GiveBack(AuditChain chain)
+    {
+        var home = unused;
+        if (chain.Home == home)
+        {
+            home.Push(chain);
+        }
+    }
 }
 
 /// <summary>A chain in the hands of its writer.</summary>
-internal sealed class AuditChain(int id, ChainLink end, DateTimeOffset usedAt)
+internal sealed class AuditChain(int id, ChainLink end, DateTimeOffset usedAt, ConcurrentStack<AuditChain>? home = null)
 {
+    /// <summary>Where it waits for its next transaction; null for a chain of one.</summary>
+    public ConcurrentStack<AuditChain>? Home => home;
+
     public int Id => id;
 
     public ChainLink End { get; set; } = end;

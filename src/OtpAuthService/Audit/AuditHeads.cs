@@ -11,7 +11,7 @@ namespace OtpAuthService.Audit;
 /// signs it looks whether the database still holds what the head before says: it never signs on top of something that was altered.
 /// </summary>
 internal sealed class AuditHeads(
-    OtpStore store, HeadSigner signer, HeadShipment shipment, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<AuditHeads> log) : BackgroundService
+    OtpStore store, HeadSigner signer, HeadShipment shipment, LostCommits lostCommits, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<AuditHeads> log) : BackgroundService
 {
     /// <summary>Reads as many rows as there are chains; and the KEK provider may be on the other side of a network.</summary>
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(10);
@@ -71,7 +71,12 @@ internal sealed class AuditHeads(
                     ensured = time.GetUtcNow();
                 }
 
-                Report(await SignUnlessAnotherDidAsync(stoppingToken) ?? await shipment.ShipAsync(stoppingToken));
+                var fault = await SignUnlessAnotherDidAsync(stoppingToken) ?? await shipment.ShipAsync(stoppingToken);
+                Report(fault);
+                if (fault is { Kind: AuditFindingKind.RolledBack })
+                {
+                    await lostCommits.FenceAsync(stoppingToken);
+                }
             }
             catch (StoreUnavailableException)
             {

@@ -17,18 +17,17 @@ internal sealed class HeadShipment(OtpStore store, IOptions<OtpAuthOptions> opti
     private const int Slice = 1_000;
 
     private ShippedHead? last;
+    private readonly Lock reading = new();
     private bool isRead;
+
+    /// <summary>The newest head that was shipped, by this replica or into its file before; null where there is none.</summary>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    public (long Number, byte[] Hash)? Newest => ReadLast() is { } head ? (head.Number, Convert.FromHexString(head.Hash)) : null;
 
     /// <returns>What is wrong; null where all is well.</returns>
     public async Task<AuditFault?> ShipAsync(CancellationToken cancellation)
     {
-        if (!isRead)
-        {
-            last = ReadLastInFile();
-            isRead = true;
-        }
-
-        var from = last?.Number ?? 1;
+        var from = ReadLast()?.Number ?? 1;
         var heads = await store.ReadAsync(
             (db, stop) => db.AuditHeads.AsNoTracking().Where(h => h.Number >= from).OrderBy(h => h.Number).Take(Slice).ToListAsync(stop), cancellation);
         if (last is { } known)
@@ -47,6 +46,20 @@ internal sealed class HeadShipment(OtpStore store, IOptions<OtpAuthOptions> opti
         }
 
         return null;
+    }
+
+    private ShippedHead? ReadLast()
+    {
+        lock (reading)
+        {
+            if (!isRead)
+            {
+                last = ReadLastInFile();
+                isRead = true;
+            }
+
+            return last;
+        }
     }
 
     private void Ship(List<ShippedHead> heads)

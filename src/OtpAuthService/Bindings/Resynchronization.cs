@@ -58,7 +58,20 @@ internal sealed class Resynchronization(BindingDirectory bindings, OtpChecker ch
             return OtpChecker.Miss(turn, Outcome.Mismatch) with { CredentialRef = credential.Id };
         }
 
-        var isFirstUsed = pair.Step?.Plus(-1) is { } first && (credential.LastTimeStep >= first || credential.OutOfSyncStep == first);
-        return OtpChecker.Settle(turn, isFirstUsed ? pair with { KnownUsed = pair.Step } : pair);
+        if (pair.Step?.Plus(-1) is { } first)
+        {
+            var fenced = Fence.LastRefusedOfPair(turn.Fence, credential);
+            if (fenced >= first)
+            {
+                // The next pair begins behind it.
+                pair = pair with { KnownUsed = fenced.Plus(1) };
+            }
+            else if (credential.LastTimeStep >= first || credential.OutOfSyncStep == first)
+            {
+                pair = pair with { KnownUsed = pair.Step };
+            }
+        }
+
+        return OtpChecker.Settle(turn, pair);
     }
 }

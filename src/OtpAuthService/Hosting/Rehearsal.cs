@@ -28,15 +28,17 @@ internal static class Rehearsal
         var binding = await BindAsync(db, contractor, keyVersion, now, cancellation);
         var credential = new KeyedCredential(binding.CredentialRef, Epoch: 0, new PinnedKey(1), Algorithm.Sha1, 6, 30, DriftSteps: 0, CredentialStatus.Active, Id);
 
+        // Above any fence.
+        var step = TimeStep.At(now + (2 * Fence.Furthest), 30);
         // Nobody's chain, and nothing of it stays.
         var chain = new AuditChain(0, new ChainLink(0, new byte[SHA256.HashSizeInBytes]), now);
         if (db.Database.GetDbConnection() is NpgsqlConnection postgres)
         {
-            List<PendingDecision> accepted = [Prepare(contractor, binding, credential, TimeStep.At(now, 30), now)];
+            List<PendingDecision> accepted = [Prepare(contractor, binding, credential, step, now)];
             Require((await ProposalStatement.WriteAsync(postgres, accepted, chain, names, now, careful: true, cancellation)).Confirmed.Count == 1);
         }
 
-        List<PendingDecision> decided = [Prepare(contractor, binding, credential, TimeStep.At(now, 30).Plus(1), now), Prepare(contractor, binding, credential, null, now)];
+        List<PendingDecision> decided = [Prepare(contractor, binding, credential, step.Plus(1), now), Prepare(contractor, binding, credential, null, now)];
         chain.End = new ChainLink(1, new byte[SHA256.HashSizeInBytes]);
         var (settled, _) = await DecisionLedger.SettleAsync(db, decided, chain, names, now, cancellation);
         Require(settled is [{ Answer.Verdict.Outcome: Outcome.Accepted }, { Answer.Verdict.Outcome: Outcome.Mismatch or Outcome.OutOfSync }]);

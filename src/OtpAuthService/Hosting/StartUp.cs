@@ -13,6 +13,7 @@ namespace OtpAuthService.Hosting;
 internal sealed class StartUp(
     StoreSet stores,
     StoreMonitor monitor,
+    LostCommits lostCommits,
     DataKeys dataKeys,
     ContractorNames names,
     IHostEnvironment environment,
@@ -30,6 +31,8 @@ internal sealed class StartUp(
             await OpenDataKeysAsync(db, cancellation);
             await RequireDurableCommitsAsync(cancellation);
             await SetUpInstitutionsAsync(db, cancellation);
+            // Before anything is decided, also for show.
+            await lostCommits.FenceAsync((await stores.ProbeAsync(cancellation)).Position, cancellation);
             await Rehearsal.RunAsync(db, dataKeys.Newest, names, time.GetUtcNow(), cancellation);
             await WarnOfRightsAsync(cancellation);
         }

@@ -36,6 +36,7 @@ internal sealed class OtpOperationsGrpcService(
     PolicyChange policyChange,
     BypassOptOut bypassOptOut,
     KeyRotation rotation,
+    FenceRaising fences,
     AuditQuery auditQuery,
     AuditVerification auditVerification,
     Fingerprints fingerprints,
@@ -416,6 +417,27 @@ internal sealed class OtpOperationsGrpcService(
         read.ThrowIfInvalid();
         Authorize(context, institution);
         return (await rotation.ReadStatusAsync(context.CancellationToken)).ToWire();
+    }
+
+    public override async Task<RaiseFenceResponse> RaiseFence(RaiseFenceRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var until = read.Moment(request.Until, "until");
+        read.Check(!(until > time.GetUtcNow() + Fence.Furthest), until, "until", "must be at most 1 hour from now");
+        var submission = ReadAct(read, context, request, "RaiseFence", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId);
+        var (answer, fence) = await fences.RaiseAsync(submission, until, context.CancellationToken);
+        return new RaiseFenceResponse { Fence = fence.Until.ToTimestamp(), DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+    }
+
+    public override async Task<GetFenceResponse> GetFence(GetFenceRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var institution = read.Institution(request.InstitutionId);
+        read.ThrowIfInvalid();
+        Authorize(context, institution);
+
+        var fence = await fences.FindAsync(context.CancellationToken);
+        return new GetFenceResponse { Fence = fence?.Until.ToTimestamp(), RaisedAt = fence?.RaisedAt.ToTimestamp(), Reason = fence?.Reason ?? "" };
     }
 
     public override async Task QueryAudit(QueryAuditRequest request, IServerStreamWriter<QueryAuditResponse> responseStream, ServerCallContext context)

@@ -46,7 +46,7 @@ BEGIN
         -- The records: written once.
         GRANT SELECT, INSERT ON audit_trail, audit_heads TO otp_service;
         GRANT SELECT, INSERT, UPDATE (closed_by_head, closed_position, closed_hash) ON audit_chains TO otp_service;
-        GRANT SELECT, INSERT ON policy_versions, loss_reports, supplier_dates TO otp_service;
+        GRANT SELECT, INSERT ON policy_versions, loss_reports, supplier_dates, fences TO otp_service;
         -- audit_records: only the version before writes to it, with rights of its own.
 
         -- Never deleted: a credential put in again would begin with a lower last_time_step. The epoch is raised by triggers, with the rights of whoever fires them.
@@ -70,12 +70,12 @@ BEGIN
         GRANT SELECT, INSERT, UPDATE (failures), DELETE ON failure_minutes TO otp_service;
 
         GRANT SELECT ON "__EFMigrationsHistory" TO otp_service;
-        GRANT EXECUTE ON FUNCTION ensure_audit_partitions(bigint), audit_chain(bytea, bytea) TO otp_service;
+        GRANT EXECUTE ON FUNCTION ensure_audit_partitions(bigint), audit_chain(bytea, bytea), fence_in_force() TO otp_service;
     END IF;
 
     IF to_regrole('otp_reading') IS NOT NULL THEN
         GRANT SELECT ON
-            audit_trail, audit_heads, audit_chains, audit_records, policy_versions, loss_reports, supplier_dates, export_orders, bindings, contractors, institutions, failure_minutes,
+            audit_trail, audit_heads, audit_chains, audit_records, policy_versions, loss_reports, supplier_dates, export_orders, fences, bindings, contractors, institutions, failure_minutes,
             "__EFMigrationsHistory" TO otp_reading;
         -- Not wrapped_key.
         GRANT SELECT (

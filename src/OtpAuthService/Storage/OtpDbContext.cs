@@ -42,6 +42,8 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
 
     public DbSet<FailureMinute> FailureMinutes => Set<FailureMinute>();
 
+    public DbSet<Fence> Fences => Set<Fence>();
+
     protected override void ConfigureConventions(ModelConfigurationBuilder configuration)
     {
         configuration.Properties<InstitutionId>().HaveConversion<InstitutionIdConverter>().HaveMaxLength(32);
@@ -186,6 +188,14 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
         {
             minute.HasKey(m => new { m.CallerId, m.InstitutionId, m.Minute });
             minute.Property(m => m.CallerId).HasMaxLength(128);
+        });
+
+        model.Entity<Fence>(fence =>
+        {
+            fence.HasKey(f => f.Evidence);
+            fence.Property(f => f.Evidence).HasMaxLength(200);
+            fence.Property(f => f.Reason).HasMaxLength(200);
+            fence.HasIndex(f => f.Until);
         });
     }
 

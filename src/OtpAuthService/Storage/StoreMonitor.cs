@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Options;
+using Npgsql;
 using OtpAuthService.Hosting;
 using OtpAuthService.Telemetry;
 
@@ -8,9 +9,10 @@ namespace OtpAuthService.Storage;
 /// <summary>
 /// Asks the database for its clock all the time: finds an outage within a second, so that no call waits longer for a database that
 /// hangs (promise P3), and finds its end without a restart. A clock that differs from the database's decides on wrong time steps, so it counts as an outage (promise P3).
+/// So does a database that may have lost commits, until it is fenced (<see cref="LostCommits"/>).
 /// </summary>
 internal sealed class StoreMonitor(
-    StoreSet stores, StoreAvailability availability, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<StoreMonitor> log)
+    StoreSet stores, StoreAvailability availability, LostCommits lostCommits, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<StoreMonitor> log)
     : BackgroundService
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(150);
@@ -54,16 +56,25 @@ internal sealed class StoreMonitor(
         {
             using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
             deadline.CancelAfter(ProbeDeadline);
-            var (clock, writable) = await stores.ProbeAsync(deadline.Token).WaitAsync(ProbeDeadline, cancellation);
+            var (clock, writable, position) = await stores.ProbeAsync(deadline.Token).WaitAsync(ProbeDeadline, cancellation);
             if (!writable)
             {
                 return ("the database takes no writes", "It is a standby or read-only: connect to the primary.");
             }
 
             var offset = clock is { } theirs ? (time.GetUtcNow() - theirs).Duration() : TimeSpan.Zero;
-            return offset <= options.Value.MaxClockOffset || options.Value.TrustAnyClock
-                ? null
-                : ("the clock cannot be trusted", $"It differs from the database's by {offset.TotalSeconds:F0} s: set both by NTP.");
+            if (offset > options.Value.MaxClockOffset && !options.Value.TrustAnyClock)
+            {
+                return ("the clock cannot be trusted", $"It differs from the database's by {offset.TotalSeconds:F0} s: set both by NTP.");
+            }
+
+            // Last: a fence is raised by a clock that can be trusted. Longer than a probe, but nothing is decided meanwhile.
+            await lostCommits.FenceAsync(position, cancellation);
+            return null;
+        }
+        catch (PostgresException lacking) when (lacking.SqlState is PostgresErrorCodes.UndefinedTable or PostgresErrorCodes.UndefinedFunction or PostgresErrorCodes.UndefinedColumn)
+        {
+            return ("the database has not the tables of this version", $"It was taken back to before an update: start once with OtpAuth__MigrateOnStart=true. {lacking.MessageText}");
         }
         catch (Exception failure) when (StoreErrors.IsOutage(failure) && !cancellation.IsCancellationRequested)
         {

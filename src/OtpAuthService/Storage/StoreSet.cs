@@ -107,20 +107,26 @@ internal sealed class StoreSet : IDisposable
         return new StoreSet("SQLite", maxReaders: 8, maxWriters: 1, contexts.CreateDbContext, postgres: null, direct: null);
     }
 
-    /// <summary>The database's own clock, null for SQLite, which has none but ours; and whether it takes writes.</summary>
-    public async Task<(DateTimeOffset? Clock, bool Writable)> ProbeAsync(CancellationToken stop)
+    /// <summary>The database's own clock, null for SQLite, which has none but ours; whether it takes writes; and where it is, null for SQLite and for a standby.</summary>
+    public async Task<(DateTimeOffset? Clock, bool Writable, StorePosition? Position)> ProbeAsync(CancellationToken stop)
     {
         if (postgres is null)
         {
             await using var db = CreateContext();
             await db.Institutions.AnyAsync(stop);
-            return (null, true);
+            return (null, true, null);
         }
 
-        await using var command = postgres.CreateCommand("SELECT clock_timestamp(), current_setting('transaction_read_only') = 'off'");
+        // The timeline in use: pg_control_checkpoint knows it only some time after a promotion.
+        await using var command = postgres.CreateCommand(
+            """
+            SELECT clock_timestamp(), current_setting('transaction_read_only') = 'off', system_identifier, ('x' || left(pg_walfile_name(flushed), 8))::bit(32)::int, flushed - '0/0'
+            FROM pg_control_system(), (SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn() END) AS log (flushed)
+            """);
         await using var row = await command.ExecuteReaderAsync(stop);
         await row.ReadAsync(stop);
-        return (new DateTimeOffset(row.GetDateTime(0), TimeSpan.Zero), row.GetBoolean(1));
+        var position = row.IsDBNull(4) ? null : new StorePosition(row.GetInt64(2), row.GetInt32(3), (long)row.GetDecimal(4));
+        return (new DateTimeOffset(row.GetDateTime(0), TimeSpan.Zero), row.GetBoolean(1), position);
     }
 
     /// <summary>Whether a commit is on disk when it is answered; on SQLite always (<see cref="DurableCommits"/>).</summary>

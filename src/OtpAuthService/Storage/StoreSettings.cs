@@ -23,6 +23,7 @@ internal static class StoreSettings
                 : ParsePostgres(configuration.GetConnectionString(PostgresName)!))
             .AddSingleton<StoreAvailability>()
             .AddSingleton<OtpStore>()
+            .AddSingleton<LostCommits>()
             .AddSingleton<StoreMonitor>()
             .AddHostedService(provider => provider.GetRequiredService<StoreMonitor>());
         services.AddHealthChecks().AddCheck<StoreHealthCheck>("store");

@@ -16,7 +16,8 @@ internal static class ProposalStatement
     /// expectation rests on besides the row itself: the database raises it where a binding ends or something is counted against its contractor.
     /// A request id that has its answer already is for a turn: its OTP is not to be claimed again, and if it were, the primary key of the
     /// answers would roll back the whole statement. That happens where an id comes again with other content, so only then is it looked
-    /// for beforehand ($19). The confirmed ones are chained in the order of the input, behind the chain's end ($22 to $24).
+    /// for beforehand ($19). The fence (<see cref="Verification.Fence"/>) is read once, before the first row is locked, and as it is by then, whatever
+    /// the statement's snapshot or a replica knows of it. The confirmed ones are chained in the order of the input, behind the chain's end ($22 to $24).
     /// </summary>
     internal const string Sql =
         """
@@ -30,6 +31,7 @@ internal static class ProposalStatement
             FROM input AS i
             WHERE c.id = i.credential_ref
               AND c.last_time_step < i.time_step
+              AND (SELECT fence_in_force()) / (1000 * c.period_seconds) < i.time_step - greatest(c.drift_steps, 0)
               AND c.out_of_sync_step IS DISTINCT FROM i.time_step
               AND c.epoch = i.epoch
               AND c.status = i.status

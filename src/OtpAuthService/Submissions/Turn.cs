@@ -25,6 +25,9 @@ internal sealed class Turn(TurnRows rows, PendingDecision pending, DateTimeOffse
     /// <summary>For acts on credentials alone.</summary>
     public OtpDbContext Db => rows.Db;
 
+    /// <summary>Up to when time steps are refused (<see cref="Verification.Fence"/>). It holds until the commit.</summary>
+    public DateTimeOffset Fence => rows.Fence ?? throw new InvalidOperationException("This act is about no contractor, so no fence was read.");
+
     /// <summary>The guess budget.</summary>
     public Contractor Contractor => rows.ContractorOf(Who);
 

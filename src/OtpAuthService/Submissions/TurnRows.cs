@@ -22,6 +22,9 @@ internal sealed class TurnRows
 
     public OtpDbContext Db { get; }
 
+    /// <summary>Up to when time steps are refused; null where the batch is about no contractor.</summary>
+    public DateTimeOffset? Fence { get; private set; }
+
     /// <summary>Takes the turns of all contractors of a batch; a few round trips, however many they are.</summary>
     public static async Task<TurnRows> TakeAsync(OtpDbContext db, IReadOnlyList<PendingDecision> batch, CancellationToken stop)
     {
@@ -35,6 +38,7 @@ internal sealed class TurnRows
         var who = batch.Where(p => p.Contractor is not null).Select(p => p.Contractor!.Value).Distinct().ToList();
         if (who.Count > 0)
         {
+            rows.Fence = await Verification.Fence.HoldAsync(db, stop);
             await rows.LockContractorsAsync(who, stop);
             await rows.ReadNewestBindingsAsync(who, stop);
         }

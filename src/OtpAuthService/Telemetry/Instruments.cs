@@ -17,6 +17,7 @@ internal sealed class Instruments
 
     private readonly Counter<long> decisions;
     private readonly Counter<long> securityEvents;
+    private readonly Counter<long> fences;
     private readonly Histogram<double> callDuration;
 
     public Instruments(IMeterFactory meters, StoreAvailability store, IReplayCache replays, FileWatch files)
@@ -24,6 +25,9 @@ internal sealed class Instruments
         var meter = meters.Create(MeterName);
         decisions = meter.CreateCounter<long>("otp.decisions", "{decision}", "Answers given, by RPC, outcome, channel, purpose, institution and whether repeated.");
         securityEvents = meter.CreateCounter<long>("otp.security_events", "{event}", "Refused identities and rights, and signs of guessing, by reason and caller.");
+        fences = meter.CreateCounter<long>("otp.fences", "{fence}", "Fences that this replica raised by itself, because the database may have lost commits.");
+        // There from the start, so that an alert sees it grow.
+        fences.Add(0);
         meter.CreateObservableGauge(
             "otp.files.broken",
             () => files.States.Select(file => new Measurement<int>(file.Broken ? 1 : 0, new KeyValuePair<string, object?>("files", file.Name))),
@@ -51,6 +55,8 @@ internal sealed class Instruments
     });
 
     public void SecurityEvent(string reason, string caller) => securityEvents.Add(1, new("reason", reason), new("caller", caller));
+
+    public void FenceRaised() => fences.Add(1);
 
     public void CallEnded(string method, StatusCode status, TimeSpan took) => callDuration.Record(
         took.TotalSeconds, new("rpc.method", method.TrimStart('/')), new("rpc.response.status_code", status.ToString()));

@@ -53,7 +53,7 @@ internal sealed class OtpCheck(BindingDirectory bindings, InstitutionDirectory i
 
         var step = otp.Step ?? otp.MatchFar(turn.Now);
         var outcome = step is null ? Outcome.Mismatch
-            : step <= credential.LastTimeStep || step == credential.OutOfSyncStep ? Outcome.AlreadyUsed
+            : step <= credential.LastTimeStep || step <= Fence.LastRefused(turn.Fence, credential) || step == credential.OutOfSyncStep ? Outcome.AlreadyUsed
             : otp.Step is null ? Outcome.OutOfSync
             : credential.IsUsableAt(turn.Now, turn.Policy) ? Outcome.Accepted
             : Outcome.CredentialUnusable;

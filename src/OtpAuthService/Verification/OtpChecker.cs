@@ -122,7 +122,8 @@ internal sealed class OtpChecker(TimeProvider time)
                 credential.DriftDays = otp.DriftDays;
                 return Accept(otp.Credential, step, turn.Contractor.AttemptsLeft(turn.Policy.Limits));
             case Claim.AlreadyUsed:
-                return AlreadyUsed(otp, otp.KnownUsed > lastUsed ? otp.KnownUsed.Value : lastUsed, turn.Contractor.AttemptsLeft(turn.Policy.Limits), turn.Now);
+                TimeStep[] used = [lastUsed, otp.KnownUsed ?? TimeStep.None, Fence.LastRefused(turn.Fence, credential)];
+                return AlreadyUsed(otp, used.Max(), turn.Contractor.AttemptsLeft(turn.Policy.Limits), turn.Now);
             case Claim.Unusable:
                 return Verdict.Deny(Outcome.CredentialUnusable) with { CredentialRef = otp.Credential.Id };
             case Claim.OutOfDate:
@@ -205,8 +206,11 @@ internal sealed class OtpChecker(TimeProvider time)
 /// <param name="Otp">The submitted digits.</param>
 internal sealed record CheckedOtp(KeyedCredential Credential, bool FitsCredential, AcceptanceWindow Window, TimeStep? Step, Otp Otp) : IDisposable
 {
-    /// <summary>How long a claim of the step is worth remembering.</summary>
-    public TimeSpan Lifetime => Window.Lifetime(Credential.PeriodSeconds);
+    /// <summary>
+    /// How long a claim of the step is worth remembering. A step ahead of now comes into the window a second time where the database forgets that the
+    /// credential's clock is ahead.
+    /// </summary>
+    public TimeSpan Lifetime => Window.Lifetime(Credential.PeriodSeconds) + TimeSpan.FromSeconds(Math.Max(0, Window.DriftSteps) * Credential.PeriodSeconds);
 
     /// <summary>The highest step that the replay cache knows to be used; null where it does not know.</summary>
     public TimeStep? KnownUsed { get; set; }

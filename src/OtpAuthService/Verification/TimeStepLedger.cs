@@ -27,7 +27,7 @@ internal static class TimeStepLedger
             return Verification.Claim.Unusable;
         }
 
-        if (credential.LastTimeStep >= step || knownUsed >= step || credential.OutOfSyncStep == step)
+        if (credential.LastTimeStep >= step || knownUsed >= step || credential.OutOfSyncStep == step || Fence.LastRefused(turn.Fence, credential) >= step)
         {
             return Verification.Claim.AlreadyUsed;
         }
@@ -43,7 +43,7 @@ internal enum Claim
     /// <summary>The step is used now, by this decision and no other.</summary>
     Granted,
 
-    /// <summary>The step, or a later one, was claimed before.</summary>
+    /// <summary>The step, or a later one, was claimed before, or may have been (<see cref="Fence"/>).</summary>
     AlreadyUsed,
 
     /// <summary>The credential is lost, expired or not yet valid.</summary>

@@ -140,6 +140,31 @@ internal sealed class PostgresServer : IAsyncDisposable
         return target;
     }
 
+    /// <summary>Puts a base backup in the place of all that is there, and goes on from it.</summary>
+    /// <param name="backup">As <see cref="BackUpAsync"/> has made it; it can be used again.</param>
+    /// <param name="recover">Whether by an archive recovery, which ends on a timeline of its own; else the files are taken for what they are.</param>
+    public async Task RestoreAsync(string backup, bool recover)
+    {
+        if (!server!.HasExited)
+        {
+            await CrashAsync();
+        }
+
+        server.Dispose();
+        Directory.Delete(Data, recursive: true);
+        await ChildProcess.RunAsync("cp", ["-a", backup, Data]);
+        if (recover)
+        {
+            string[] owner = Environment.IsPrivilegedProcess ? ["-o", "postgres", "-g", "postgres"] : [];
+            await ChildProcess.RunAsync("install", [.. owner, "-m", "600", "/dev/null", Path.Combine(Data, "recovery.signal")]);
+            // There is no archive: the log that came with the backup is all.
+            await File.AppendAllTextAsync(Path.Combine(Data, "postgresql.auto.conf"), "restore_command = 'false'\n");
+        }
+
+        await StartAsync();
+        NpgsqlConnection.ClearAllPools();
+    }
+
     public async ValueTask DisposeAsync()
     {
         if (server is { HasExited: false })

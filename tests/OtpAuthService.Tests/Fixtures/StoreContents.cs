@@ -35,6 +35,13 @@ internal static class StoreContents
     public static Task<List<AuditRecord>> AuditOfAsync(this OtpService service, string rpc) =>
         service.ReadAsync((db, stop) => db.AuditRecords.AsNoTracking().Where(r => r.Rpc == rpc).OrderBy(r => r.DecidedAt).ThenBy(r => r.ChainId).ThenBy(r => r.Position).ToListAsync(stop));
 
+    /// <summary>How many times a contractor's temporary OTP is still taken.</summary>
+    public static Task<int> TemporaryUsesAsync(this OtpService service, string contractor)
+    {
+        var id = ContractorId.Parse(contractor);
+        return service.ReadAsync((db, stop) => db.Contractors.Where(c => c.ContractorId == id).Select(c => c.TemporaryOtp!.UsesLeft).SingleAsync(stop));
+    }
+
     /// <summary>What policies said, the oldest first.</summary>
     public static Task<List<PolicyVersion>> PolicyVersionsAsync(this OtpService service) =>
         service.ReadAsync((db, stop) => db.PolicyVersions.AsNoTracking().OrderBy(v => v.InstitutionId).ThenBy(v => v.Version).ToListAsync(stop));

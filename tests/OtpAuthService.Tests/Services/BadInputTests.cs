@@ -16,7 +16,7 @@ namespace OtpAuthService.Tests.Services;
 public class BadInputTests(StoreKind kind)
 {
     private static readonly string[] CustomerRpcs = ["Verify", "Register", "Suspend", "Replace", "Resynchronize", "GetRequirement"];
-    private static readonly string[] OperatorRpcs = ["IssueCredential", "GetCredential", "GetBinding", "CheckOtp", "Unlock", "SuspendBinding", "IssueTemporaryOtp"];
+    private static readonly string[] OperatorRpcs = ["IssueCredential", "GetCredential", "GetBinding", "CheckOtp", "Unlock", "SuspendBinding", "IssueTemporaryOtp", "RaiseFence", "GetFence"];
 
     private OtpService service = null!;
 
@@ -224,6 +224,10 @@ public class BadInputTests(StoreKind kind)
         new("period_seconds", "45", 45),
         new("period_seconds", "negative", -30),
         new("algorithm", "unknown", (Algorithm)99),
+        new("until", "before 1970", new Timestamp { Seconds = -1 }),
+        new("until", "after 9999", new Timestamp { Seconds = 253_402_300_800 }),
+        new("until", "a second of more than a thousand million nanoseconds", new Timestamp { Nanos = 1_000_000_000 }),
+        new("until", "more than an hour ahead", new Timestamp { Seconds = 253_402_300_799 }),
         new("operator_id", "65 characters", new string('a', 65)),
         new("operator_id", "with a space", "h sato"),
         new("operator_id", "with a line break", "h.sato\n"),
@@ -323,6 +327,9 @@ public class BadInputTests(StoreKind kind)
             "GetRequirement" => new GetRequirementRequest { InstitutionId = Institution, ContractorId = contractor, Channel = From },
             "IssueCredential" => new IssueCredentialRequest { RequestId = id, InstitutionId = Institution },
             "GetCredential" => new GetCredentialRequest { InstitutionId = Institution, CredentialId = token.CredentialId },
+            // Long ago: what others here do is not to be refused for it.
+            "RaiseFence" => new RaiseFenceRequest { RequestId = id, InstitutionId = Institution, Until = new Timestamp(), Reason = "a test" },
+            "GetFence" => new GetFenceRequest { InstitutionId = Institution },
             "GetBinding" => new GetBindingRequest { InstitutionId = Institution, ContractorId = contractor },
             _ => throw new ArgumentOutOfRangeException(nameof(rpc), rpc, "Not an RPC of the table."),
         };
@@ -342,6 +349,8 @@ public class BadInputTests(StoreKind kind)
         IssueTemporaryOtpRequest temporary => await service.Operations.IssueTemporaryOtpAsync(temporary),
         IssueCredentialRequest issue => await service.Operations.IssueCredentialAsync(issue),
         GetCredentialRequest get => await service.Operations.GetCredentialAsync(get),
+        RaiseFenceRequest raise => await service.Operations.RaiseFenceAsync(raise),
+        GetFenceRequest get => await service.Operations.GetFenceAsync(get),
         GetBindingRequest get => await service.Operations.GetBindingAsync(get),
         _ => throw new ArgumentOutOfRangeException(nameof(request), request.Descriptor.Name, "Not a request of the table."),
     };

@@ -156,6 +156,9 @@ public sealed class CanaryTests : IDisposable
         await TryAsync(() => service.Operations.ResumeBypassAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", Reason = "a test" }));
         await TryAsync(() => service.Operations.RotateKeysAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", Kind = KeyKind.DataKey, Reason = "a test" }));
         await TryAsync(() => service.Operations.RotateKeysAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", Kind = KeyKind.Kek, Reason = "a test" }));
+        await TryAsync(() => service.Operations.RaiseFenceAsync(
+            new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", Until = new Google.Protobuf.WellKnownTypes.Timestamp(), Reason = "a test" }));
+        await TryAsync(() => service.Operations.GetFenceAsync(new() { InstitutionId = "demo" }));
         await TryAsync(() => service.Operations.GetKeyStatusAsync(new() { InstitutionId = "demo" }));
         await TryAsync(() => service.Operations.VerifyAuditAsync(new() { InstitutionId = "demo" }));
         await TryAsync(async () =>

@@ -126,6 +126,7 @@ public class RolesInPostgresTests
             RequestId = Calls.NewRequestId(), InstitutionId = "demo", Supplier = new Supplier { Name = "Manufacturer" }, Reason = "test",
         });
         await service.Operations.SetBypassOptOutAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", ContractorId = robbed, NeverBypass = true, Reason = "test" });
+        await service.Operations.RaiseFenceAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", Until = new Timestamp(), Reason = "test" });
         await service.Operations.StopBypassAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", Reason = "test" });
         await service.Operations.ResumeBypassAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", Reason = "test" });
     }
@@ -214,6 +215,8 @@ public class RolesInPostgresTests
     [TestCase("UPDATE policy_versions SET policy = ''")]
     [TestCase("DELETE FROM policy_versions")]
     [TestCase("DELETE FROM loss_reports")]
+    [TestCase("UPDATE fences SET until = 0")]
+    [TestCase("DELETE FROM fences")]
     [TestCase("INSERT INTO audit_records (decided_at) VALUES (0)")]
     [TestCase("UPDATE credentials SET last_time_step = last_time_step - 1", PostgresErrorCodes.RaiseException)]
     [TestCase("UPDATE credentials SET credential_id = 'SSSS00000000'")]
@@ -300,6 +303,7 @@ public class RolesInPostgresTests
             "data_keys: DELETE INSERT SELECT; UPDATE kek_version wrapped_key",
             "export_orders: INSERT SELECT; UPDATE confirmed_at confirmed_by confirmed_by_operator fetched_at",
             "failure_minutes: DELETE INSERT SELECT; UPDATE failures",
+            "fences: INSERT SELECT",
             "institutions: INSERT SELECT; UPDATE audit_contractor_ids bypass_stopped_at channels_needing_otp contractor_may_unlock display_name foreign_loss_reports "
                 + "hard_limit look_ahead_steps look_back_steps not_registered_login outcome_detail policy_version suspended_login temporary_limit temporary_lock "
                 + "temporary_otp_needs_confirmation",
@@ -335,7 +339,7 @@ public class RolesInPostgresTests
             """
             SELECT p.oid::regprocedure || ': ' || r FROM pg_proc AS p, unnest(ARRAY['otp_service', 'otp_reading', 'public']) AS r
             WHERE pronamespace = 'public'::regnamespace AND has_function_privilege(r, p.oid, 'EXECUTE') ORDER BY 1
-            """), Is.EqualTo(["audit_chain(bytea,bytea): otp_service", "ensure_audit_partitions(bigint): otp_service"]));
+            """), Is.EqualTo(["audit_chain(bytea,bytea): otp_service", "ensure_audit_partitions(bigint): otp_service", "fence_in_force(): otp_service"]));
         await PostgresServer.ExecuteAsync(Dba, "DROP FUNCTION made_later()");
         Assert.That(await RowsAsync("SELECT proconfig[1] FROM pg_proc WHERE proname = 'ensure_audit_partitions'"), Is.EqualTo(["search_path=public, pg_temp"]));
     }

@@ -859,6 +859,38 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                     b.ToTable("answers", (string)null);
                 });
 
+            modelBuilder.Entity("OtpAuthService.Verification.Fence", b =>
+                {
+                    b.Property<string>("Evidence")
+                        .HasMaxLength(200)
+                        .HasColumnType("character varying(200)")
+                        .HasColumnName("evidence")
+                        .UseCollation("C");
+
+                    b.Property<long>("RaisedAt")
+                        .HasColumnType("bigint")
+                        .HasColumnName("raised_at");
+
+                    b.Property<string>("Reason")
+                        .IsRequired()
+                        .HasMaxLength(200)
+                        .HasColumnType("character varying(200)")
+                        .HasColumnName("reason")
+                        .UseCollation("C");
+
+                    b.Property<long>("Until")
+                        .HasColumnType("bigint")
+                        .HasColumnName("until");
+
+                    b.HasKey("Evidence")
+                        .HasName("pk_fences");
+
+                    b.HasIndex("Until")
+                        .HasDatabaseName("ix_fences_until");
+
+                    b.ToTable("fences", (string)null);
+                });
+
             modelBuilder.Entity("OtpAuthService.Bindings.Binding", b =>
                 {
                     b.HasOne("OtpAuthService.Credentials.Credential", "Credential")

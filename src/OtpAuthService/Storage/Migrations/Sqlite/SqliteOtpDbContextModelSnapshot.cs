@@ -808,6 +808,36 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                     b.ToTable("answers", (string)null);
                 });
 
+            modelBuilder.Entity("OtpAuthService.Verification.Fence", b =>
+                {
+                    b.Property<string>("Evidence")
+                        .HasMaxLength(200)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("evidence");
+
+                    b.Property<long>("RaisedAt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("raised_at");
+
+                    b.Property<string>("Reason")
+                        .IsRequired()
+                        .HasMaxLength(200)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("reason");
+
+                    b.Property<long>("Until")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("until");
+
+                    b.HasKey("Evidence")
+                        .HasName("pk_fences");
+
+                    b.HasIndex("Until")
+                        .HasDatabaseName("ix_fences_until");
+
+                    b.ToTable("fences", (string)null);
+                });
+
             modelBuilder.Entity("OtpAuthService.Bindings.Binding", b =>
                 {
                     b.HasOne("OtpAuthService.Credentials.Credential", "Credential")
