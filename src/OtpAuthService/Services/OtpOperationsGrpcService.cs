@@ -5,6 +5,7 @@ using Grpc.Core;
 using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
+using OtpAuthService.Diagnoses;
 using OtpAuthService.Institutions;
 using OtpAuthService.Keys;
 using OtpAuthService.Submissions;
@@ -26,6 +27,7 @@ internal sealed class OtpOperationsGrpcService(
     KeyRotation rotation,
     AuditQuery auditQuery,
     AuditVerification auditVerification,
+    Diagnoses.Diagnosis diagnosis,
     Fingerprints fingerprints,
     TimeProvider time) : OtpOperations.OtpOperationsBase
 {
@@ -255,6 +257,16 @@ internal sealed class OtpOperationsGrpcService(
             request.ShippedHeadNumber == 0 ? null : (request.ShippedHeadNumber, request.ShippedHeadHash.ToByteArray()),
             context.CancellationToken);
         return report.ToWire();
+    }
+
+    public override async Task<DiagnoseResponse> Diagnose(DiagnoseRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var institution = read.Institution(request.InstitutionId);
+        read.ThrowIfInvalid();
+        Authorize(context, institution);
+        var found = await diagnosis.LookAsync(institution, context.CancellationToken);
+        return new DiagnoseResponse { Diagnoses = { found.Select(finding => finding.ToWire()) }, LookedAt = time.GetUtcNow().ToTimestamp() };
     }
 
     private AuditFilter ReadFilter(QueryAuditRequest request)

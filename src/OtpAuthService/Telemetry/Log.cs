@@ -92,4 +92,7 @@ internal static partial class Log
 
     [LoggerMessage(33, LogLevel.Warning, "The service's role in PostgreSQL can alter and remove audit records: run it as otp_service, see deploy/make-roles.sql")]
     public static partial void AuditCanBeRewritten(this ILogger log);
+
+    [LoggerMessage(55, LogLevel.Error, "A diagnosis could not look at '{Subject}'")]
+    public static partial void CheckFailed(this ILogger log, Exception failure, string subject);
 }
