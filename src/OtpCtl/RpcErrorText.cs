@@ -8,7 +8,7 @@ internal static class RpcErrorText
 {
     /// <summary>Whether the service answered "no" to this request, as opposed to not answering or failing.</summary>
     public static bool IsRefusal(this RpcException error) => error.StatusCode is not (
-        StatusCode.Unavailable or StatusCode.DeadlineExceeded or StatusCode.Cancelled or StatusCode.Aborted
+        StatusCode.Unavailable or StatusCode.DeadlineExceeded or StatusCode.Cancelled
         or StatusCode.Internal or StatusCode.Unknown or StatusCode.DataLoss);
 
     /// <summary>Writes the status and whatever the service added to it.</summary>
