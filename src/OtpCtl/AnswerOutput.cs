@@ -107,7 +107,7 @@ internal static class AnswerOutput
         }
         else if (IsForPeople(parsed))
         {
-            WriteAligned(Screen(parsed.InvocationConfiguration.Output), [.. Rows(document)]);
+            WriteForPeople(Screen(parsed.InvocationConfiguration.Output), document);
         }
         else
         {
@@ -188,6 +188,21 @@ internal static class AnswerOutput
 
         var inTables = lists.Select(list => list.Name).ToHashSet();
         WriteAligned(screen, [.. Rows(answer).Where(row => !inTables.Contains(row.Name.Split('[')[0]))]);
+    }
+
+    private static void WriteForPeople(IAnsiConsole screen, JsonObject document)
+    {
+        foreach (var list in document.Select(member => member.Value).OfType<JsonArray>().Where(list => list is [JsonObject, ..]))
+        {
+            var rows = list.Select(item => Rows(item).ToDictionary()).ToList();
+            var table = new Table().RoundedBorder();
+            var names = rows.SelectMany(row => row.Keys).Distinct().ToList();
+            names.ForEach(name => table.AddColumn(name));
+            rows.ForEach(row => table.AddRow([.. names.Select(name => AnswerText.Coloured(row.GetValueOrDefault(name, "")))]));
+            screen.Write(table);
+        }
+
+        WriteAligned(screen, [.. document.Where(member => member.Value is not JsonArray { Count: > 0 } list || list[0] is not JsonObject).SelectMany(member => Rows(member.Value, member.Key))]);
     }
 
     private static Table AsTable(MessageDescriptor type, IList messages)

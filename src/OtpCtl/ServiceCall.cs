@@ -90,6 +90,12 @@ internal sealed record ServiceCall(OtpAuthChannel Service, string Institution, s
     private static bool IsTls(ParseResult parsed) =>
         parsed.GetRequiredValue(GlobalOptions.Address).StartsWith("https:", StringComparison.OrdinalIgnoreCase);
 
+    private static bool Changes(ParseResult parsed)
+    {
+        var options = parsed.CommandResult.Command.Options;
+        return options.Contains(RequestIdOption) && (!options.Contains(ApplyOption.Option) || parsed.GetValue(ApplyOption.Option));
+    }
+
     // Only what may have arrived and changes something has an outcome that somebody has to find out.
     private static void WriteWhatIsKnown(ParseResult parsed, ServiceCall call)
     {
@@ -98,7 +104,7 @@ internal sealed record ServiceCall(OtpAuthChannel Service, string Institution, s
         {
             errors.WriteLine("No connection was made: nothing was sent.");
         }
-        else if (parsed.CommandResult.Command.Options is { } options && options.Contains(RequestIdOption) && (!options.Contains(ApplyOption.Option) || parsed.GetValue(ApplyOption.Option)))
+        else if (Changes(parsed))
         {
             errors.WriteLine($"The outcome is unknown. To send the same request again, within two minutes, add --request-id {call.RequestId}");
         }
