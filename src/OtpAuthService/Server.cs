@@ -134,7 +134,8 @@ internal static class Server
             .AddHostedService(provider => provider.GetRequiredService<Rewrapping>())
             .AddSingleton<CredentialKeyCache>()
             .AddSingleton<CredentialIssuer>()
-            .AddSingleton<CredentialImport>();
+            .AddSingleton<CredentialImport>()
+            .AddSingleton<SupplierDirectory>();
     }
 
     private static void AddDecisions(IServiceCollection services) => services
@@ -159,7 +160,15 @@ internal static class Server
         .AddSingleton<BindingDirectory>()
         .AddSingleton<Registration>()
         .AddSingleton<Suspension>()
+        .AddSingleton<Replacement>()
+        .AddSingleton<Resynchronization>()
+        .AddSingleton<BindingActs>()
         .AddSingleton<Loss>()
+        .AddSingleton<Reregistration>()
+        .AddSingleton<Unlocking>()
+        .AddSingleton<BindingStop>()
+        .AddSingleton<TemporaryOtps>()
+        .AddSingleton<OtpCheck>()
         .AddSingleton<BypassOptOut>()
         .AddSingleton<BypassSwitch>()
         .AddSingleton<PolicyChange>()

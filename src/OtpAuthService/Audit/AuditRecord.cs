@@ -71,7 +71,7 @@ internal sealed class AuditRecord
         TimeStep = verdict.TimeStep,
         Outcome = verdict.Outcome,
         Decision = verdict.Decision,
-        Reason = submission.Reason,
+        Reason = submission.Reason ?? verdict.Note,
         PolicyVersion = policyVersion,
     };
 

@@ -6,13 +6,16 @@ namespace OtpAuthService.Bindings;
 /// <summary>
 /// A contractor's use of one credential at one institution. Rows are kept as history; the newest one of a contractor is current.
 /// <code>
-///                Register                    Suspend (own OTP)
-///   (no binding) ────────▶ Active ─────────────────────────────▶ Suspended
-///                          │ ▲                                        │
-///                          │ └── Register: a new row, same or other ──┘
-///                          │     credential
-///                          └────────────▶ Lost
-///                    ReportLost (operator)
+///                 Register                     Suspend (own OTP)
+///   (no binding) ─────────▶ Active ──────────────────────────────▶ Suspended
+///                           │ ▲ │                                       │
+///                           │ │ └── Replace: Replaced, and a new row    │
+///                           │ ├── Register: a new row, same or other credential
+///                           │ └──────────────────────────────────────── Lost, while re-registration is open; other credential only
+///                           │                                             ▲
+///                           ├── SuspendBinding ─▶ Stopped ── ReportLost ──┤
+///                           │ ◀── ResumeBinding ────┘                     │
+///                           └──────────────────── ReportLost ─────────────┘
 /// </code>
 /// </summary>
 internal sealed class Binding
@@ -39,9 +42,17 @@ internal sealed class Binding
 
     public BindingReading Reading => new(Id, State);
 
+    public bool IsReregistrationOpenAt(DateTimeOffset now) => ReregistrationUntil > now;
+
     public void Suspend(DateTimeOffset now)
     {
         State = BindingState.Suspended;
+        EndedAt = now;
+    }
+
+    public void Replace(DateTimeOffset now)
+    {
+        State = BindingState.Replaced;
         EndedAt = now;
     }
 

@@ -24,7 +24,7 @@ internal sealed class BindingDirectory(
         if (newest is not { Reading: { State: BindingState.Active } binding })
         {
             keys.Forget(contractor);
-            return new CurrentBinding(institution, newest?.Reading, null, FailuresCounted: false);
+            return new CurrentBinding(institution, newest?.Reading, null, FailuresCounted: false) { Former = newest?.Credential };
         }
 
         var credential = await wrapping.OpenAsync(newest.Value.Credential, cancellation);
@@ -40,6 +40,18 @@ internal sealed class BindingDirectory(
         }
 
         return new CurrentBinding(institution, binding, credential, newest.Value.FailuresCounted);
+    }
+
+    /// <summary>The credential of a binding that has ended. The caller lets go of its key.</summary>
+    /// <inheritdoc cref="FindAsync" path="/exception"/>
+    public ValueTask<KeyedCredential> OpenAsync(WrappedCredential former, CancellationToken cancellation) => wrapping.OpenAsync(former, cancellation);
+
+    /// <summary>The contractor's newest binding, whatever its state, and its credential. The caller lets go of the key.</summary>
+    /// <inheritdoc cref="FindAsync" path="/exception"/>
+    public async Task<(Binding? Binding, KeyedCredential? Credential)> FindWithKeyAsync(ContractorRef contractor, CancellationToken cancellation)
+    {
+        var (binding, _) = await FindStateAsync(contractor, cancellation);
+        return (binding, binding is null ? null : await wrapping.OpenAsync(WrappedCredential.Of(binding.Credential), cancellation));
     }
 
     /// <summary>Has the next <see cref="FindAsync"/> read the database.</summary>
@@ -94,4 +106,17 @@ internal sealed class BindingDirectory(
 /// <param name="Binding">The newest binding, or null where the contractor never registered.</param>
 /// <param name="Credential">The credential of an active binding.</param>
 /// <param name="FailuresCounted">Whether something was counted against the contractor: then nothing is to be expected of the next OTP.</param>
-internal readonly record struct CurrentBinding(Institution Institution, BindingReading? Binding, KeyedCredential? Credential, bool FailuresCounted);
+internal readonly record struct CurrentBinding(Institution Institution, BindingReading? Binding, KeyedCredential? Credential, bool FailuresCounted)
+{
+    /// <summary>The credential of a binding that has ended; null for an active one.</summary>
+    public WrappedCredential? Former { get; init; }
+
+    /// <summary>What an act that takes an OTP comes to where there is no active binding whose credential it could be held against.</summary>
+    public Outcome OutcomeWithoutCredential => Binding?.State switch
+    {
+        null => Outcome.NotRegistered,
+        BindingState.Suspended or BindingState.Stopped => Outcome.Suspended,
+        BindingState.Lost => Outcome.Lost,
+        var state => throw new InvalidOperationException($"A binding in state {state} is no contractor's newest one, or has a credential."),
+    };
+}

@@ -82,12 +82,15 @@ internal sealed class Contractor
         return null;
     }
 
-    /// <summary>A right OTP ends the row of wrong ones.</summary>
+    /// <summary>A right OTP, or an operator, ends the row of wrong ones.</summary>
     public void ClearFailures()
     {
         ConsecutiveFailures = 0;
         LockedUntil = null;
     }
+
+    /// <summary>Whoever has the credential again needs the temporary OTP no more.</summary>
+    public void EndTemporaryOtp() => TemporaryOtp?.UsesLeft = 0;
 }
 
 /// <summary>A lock in force.</summary>

@@ -8,45 +8,25 @@ namespace OtpAuthService.Bindings;
 /// ReportLost (紛失・盗難・アンインストール): an operator stops a contractor's credential. From its answer on no replica accepts an OTP of it at this
 /// institution; to others it is a signal or a stop, as their policy says.
 /// </summary>
-internal sealed class Loss(BindingDirectory bindings, DecisionLedger ledger)
+internal sealed class Loss(BindingActs acts)
 {
     /// <returns>Accepted, or NotRegistered where there is no active binding to stop.</returns>
-    public async Task<Answer> ReportAsync(Submission submission, ContractorRef contractor, LossKind kind, CancellationToken cancellation)
+    public Task<Answer> ReportAsync(Submission submission, LossKind kind, CancellationToken cancellation) =>
+        acts.DecideAsync(submission, turn => DecideAsync(turn, kind), cancellation);
+
+    private static async ValueTask<Verdict> DecideAsync(Turn turn, LossKind kind)
     {
-        foreach (var _ in OnCurrent.Readings)
-        {
-            var current = await bindings.FindAsync(contractor, Reading.Anew, cancellation);
-            var pending = new PendingDecision(submission, turn => DecideAsync(turn, current, kind), cancellation)
-            {
-                Changes = current.Credential?.Id,
-                Policy = current.Institution,
-            };
-            if (await ledger.DecideAsync(pending) is { } answer)
-            {
-                return answer;
-            }
-        }
-
-        throw OnCurrent.KeepsChanging();
-    }
-
-    private static async ValueTask<Verdict?> DecideAsync(Turn turn, CurrentBinding read, LossKind kind)
-    {
-        if (!turn.IsCurrent(read.Binding))
-        {
-            return null;
-        }
-
         switch (turn.Binding?.State)
         {
-            case BindingState.Active:
-                var credential = turn.CurrentOf(read.Credential!);
+            case BindingState.Active or BindingState.Stopped:
+                var credential = turn.CredentialOf(turn.Binding);
                 turn.Binding.ReportLost(turn.Now);
                 credential.Status = CredentialStatus.Lost;
                 await KeepReportAsync(turn, credential, kind);
                 return Verdict.Accepted with { CredentialRef = credential.Id };
             case BindingState.Lost:
-                // What was asked for holds already.
+                // What was asked for holds already, or does again.
+                turn.Binding.ReregistrationUntil = null;
                 return Verdict.Accepted with { CredentialRef = turn.Binding.CredentialRef };
             default:
                 return Verdict.Deny(Outcome.NotRegistered);

@@ -3,6 +3,7 @@ using Npgsql;
 using OtpAuthService.Credentials;
 using OtpAuthService.Storage;
 using OtpAuthService.Submissions;
+using OtpAuthService.Verification;
 
 namespace OtpAuthService.Bindings;
 
@@ -19,7 +20,7 @@ internal sealed class NewestBindings
     private const string Sql =
         """
         SELECT i.n, b.id, b.state, c.id, c.epoch, c.credential_id, c.wrapped_key, c.key_version, c.algorithm, c.digits, c.period_seconds,
-            c.drift_steps, c.status,
+            c.drift_steps, c.status, c.supplier, c.last_time_step, c.drift_days,
             EXISTS (SELECT FROM contractors AS k WHERE k.institution_id = i.institution_id AND k.contractor_id = i.contractor_id
                 AND (k.consecutive_failures > 0 OR k.locked_until IS NOT NULL OR k.temporary_otp_uses_left > 0))
         FROM unnest($1, $2) WITH ORDINALITY AS i (institution_id, contractor_id, n)
@@ -115,8 +116,11 @@ internal sealed class NewestBindings
             Digits: row.GetInt32(9),
             PeriodSeconds: row.GetInt32(10),
             DriftSteps: row.GetInt32(11),
-            Status: (CredentialStatus)row.GetInt16(12)),
-        row.GetBoolean(13));
+            Status: (CredentialStatus)row.GetInt16(12),
+            Supplier: row.GetString(13),
+            LastTimeStep: new TimeStep(row.GetInt64(14)),
+            DriftDays: row.GetInt32(15)),
+        row.GetBoolean(16));
 
     private readonly record struct Question(ContractorRef Contractor, TaskCompletionSource<NewestBinding?> Answer);
 }

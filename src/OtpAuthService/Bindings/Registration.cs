@@ -14,8 +14,8 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
         foreach (var _ in OnCurrent.Readings)
         {
             var (institution, credential) = await bindings.FindKeyedAsync(contractor.Institution, id, cancellation);
-            var check = credential is null ? null : checker.Check(credential, institution, otp);
-            var pending = new PendingDecision(submission, turn => DecideAsync(turn, check), cancellation) { Otp = check, Policy = institution, Binds = true };
+            using var check = credential is null ? null : checker.Check(credential, institution, otp);
+            var pending = new PendingDecision(submission, turn => DecideAsync(turn, check), cancellation) { Otp = check, Policy = institution, Binds = credential?.Id };
             if (await ledger.DecideAsync(pending) is { } answer)
             {
                 return answer;
@@ -34,7 +34,12 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
             return Verdict.Deny(Outcome.AlreadyRegistered);
         }
 
-        if (turn.Binding is { State: BindingState.Lost })
+        if (turn.Binding is { State: BindingState.Stopped })
+        {
+            return Verdict.Deny(Outcome.Suspended);
+        }
+
+        if (turn.Binding is { State: BindingState.Lost } lost && !lost.IsReregistrationOpenAt(turn.Now))
         {
             // Whoever holds the token could otherwise register it, or another one, in the contractor's name.
             return Verdict.Deny(Outcome.Lost);
@@ -45,6 +50,23 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
             return locked;
         }
 
+        var verdict = await ProveNewAsync(turn, otp);
+        if (verdict is { Outcome: Outcome.Accepted })
+        {
+            turn.Bind(otp!.Credential);
+        }
+
+        return verdict;
+    }
+
+    /// <summary>
+    /// Settles the OTP of a credential that is to be bound, and whether it may be. The partial unique indexes have the last word: a rival that
+    /// binds meanwhile makes the turn run again.
+    /// </summary>
+    /// <param name="turn">The contractor's turn; not locked.</param>
+    /// <param name="otp">The OTP held against the credential; null where there is no such credential.</param>
+    public static async ValueTask<Verdict?> ProveNewAsync(Turn turn, CheckedOtp? otp)
+    {
         if (otp is null)
         {
             // As good as a wrong OTP: credential ids are not to be found out by trying.
@@ -57,26 +79,24 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
             return Verdict.Deny(Outcome.CredentialUnusable) with { CredentialRef = otp.Credential.Id };
         }
 
-        if (otp.Step is { } step && turn.IsBoundToAnother(otp.Credential))
+        if (otp.Step is { } step && WhyNotToBind(turn, otp.Credential) is { } refused)
         {
             // A right OTP is burned even so, or this answer would be a way to find out OTPs that still log in.
             var claim = TimeStepLedger.Claim(turn, otp.Credential, step, otp.KnownUsed);
             return claim == Claim.OutOfDate
                 ? null
-                : Verdict.Deny(Outcome.CredentialInUse) with
+                : Verdict.Deny(refused) with
                 {
                     CredentialRef = otp.Credential.Id,
                     TimeStep = claim == Claim.Granted ? step : null,
                 };
         }
 
-        var verdict = OtpChecker.Settle(turn, otp);
-        if (verdict is { Outcome: Outcome.Accepted })
-        {
-            // The partial unique indexes have the last word: a rival that bound meanwhile makes this turn run again.
-            turn.Bind(otp.Credential);
-        }
-
-        return verdict;
+        return OtpChecker.Settle(turn, otp);
     }
+
+    private static Outcome? WhyNotToBind(Turn turn, KeyedCredential credential) =>
+        turn.IsBoundToAnother(credential) ? Outcome.CredentialInUse
+        : turn.Policy.Suppliers.AreRegistered(credential.Supplier, turn.Now) ? null
+        : Outcome.CredentialUnusable;
 }

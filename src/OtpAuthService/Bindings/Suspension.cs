@@ -14,7 +14,8 @@ internal sealed class Suspension(BindingDirectory bindings, OtpChecker checker, 
         foreach (var reading in OnCurrent.Readings)
         {
             var current = await bindings.FindAsync(contractor, reading, cancellation);
-            if (await ledger.DecideAsync(Pending(submission, current, otp, cancellation)) is { } answer)
+            using var check = current.Credential is { } credential ? checker.Check(credential, current.Institution, otp) : null;
+            if (await ledger.DecideAsync(Pending(submission, current, check, cancellation)) is { } answer)
             {
                 return answer;
             }
@@ -23,7 +24,7 @@ internal sealed class Suspension(BindingDirectory bindings, OtpChecker checker, 
         throw OnCurrent.KeepsChanging();
     }
 
-    private PendingDecision Pending(Submission submission, CurrentBinding current, Otp otp, CancellationToken cancellation)
+    private static PendingDecision Pending(Submission submission, CurrentBinding current, CheckedOtp? otp, CancellationToken cancellation)
     {
         switch (current.Binding?.State)
         {
@@ -32,12 +33,14 @@ internal sealed class Suspension(BindingDirectory bindings, OtpChecker checker, 
             case BindingState.Suspended:
                 // What was asked for holds already; the OTP is neither evaluated nor claimed.
                 return UnlessChanged(new Verdict(Outcome.Suspended, Decision.Allow));
+            case BindingState.Stopped:
+                // The bank's stop is not the contractor's to turn into an opt-out.
+                return UnlessChanged(Verdict.Deny(Outcome.Suspended));
             case BindingState.Lost:
                 return UnlessChanged(Verdict.Deny(Outcome.Lost));
             case BindingState.Active:
                 var binding = current.Binding.Value;
-                var check = checker.Check(current.Credential!, current.Institution, otp);
-                return new PendingDecision(submission, turn => new(Decide(turn, binding, check)), cancellation) { Otp = check, Policy = current.Institution };
+                return new PendingDecision(submission, turn => new(Decide(turn, binding, otp!)), cancellation) { Otp = otp, Policy = current.Institution };
             default:
                 throw new InvalidOperationException($"Binding state {current.Binding?.State} is not known.");
         }

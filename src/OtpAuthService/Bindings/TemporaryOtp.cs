@@ -1,3 +1,5 @@
+using OtpAuthService.Callers;
+
 namespace OtpAuthService.Bindings;
 
 /// <summary>A temporary OTP as it is stored: what it is made of together with a key that is not in the database, and how long it is taken.</summary>
@@ -22,4 +24,13 @@ internal sealed class TemporaryOtp
 
     /// <summary>Whether it is refused until a second person has confirmed it.</summary>
     public required bool AwaitsConfirmation { get; set; }
+
+    public bool IsTakenAt(DateTimeOffset now) => UsesLeft > 0 && ExpiresAt > now && !AwaitsConfirmation;
+
+    /// <summary>
+    /// Whether it may be the same person as the one who had it issued. A caller that names no person is one; two callers that name the same one are
+    /// not two.
+    /// </summary>
+    public bool MayBeIssuer(Caller caller, string? person) =>
+        person is null || IssuedByOperator is null ? caller.Id == IssuedBy : person == IssuedByOperator;
 }

@@ -29,10 +29,10 @@ internal sealed class Credential
     public int DriftSteps { get; set; }
 
     /// <summary>
-    /// The last time step that told of drift: positive where its OTP was of a step after the expected one, negative where before, 0 where it
-    /// was the expected one.
+    /// On how many days with a use, one after the other, the first OTP was not of the expected step: positive where it was of one after it, negative
+    /// where before. <see cref="Drift"/> learns from it.
     /// </summary>
-    public long DriftSeen { get; set; }
+    public int DriftDays { get; set; }
 
     /// <summary>The last time step that was told to be out of sync. Whoever guessed its OTP knows it now, so that it is never accepted.</summary>
     public TimeStep? OutOfSyncStep { get; set; }
@@ -60,9 +60,9 @@ internal sealed class Credential
 
     public required DateTimeOffset CreatedAt { get; init; }
 
-    /// <summary>Whether it is within its validity and, for an institution that heeds others' reports, not lost.</summary>
+    /// <summary>Whether it is within its validity and its supplier's and, for an institution that heeds others' reports, not lost.</summary>
     public bool IsUsableAt(DateTimeOffset now, Institution policy) =>
-        !(ValidFrom > now) && !(ValidUntil <= now) && !policy.Blocks(Status);
+        !(ValidFrom > now) && !(ValidUntil <= now) && policy.Suppliers.AreVerified(Supplier, now) && !policy.Blocks(Status);
 
     /// <summary>Takes a time step that is above all that were taken.</summary>
     public void Claim(TimeStep step) => LastTimeStep = step > LastTimeStep

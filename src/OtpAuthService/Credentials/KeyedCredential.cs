@@ -1,4 +1,5 @@
 using OtpAuthService.Keys;
+using OtpAuthService.Verification;
 
 namespace OtpAuthService.Credentials;
 
@@ -11,9 +12,16 @@ namespace OtpAuthService.Credentials;
 /// <param name="PeriodSeconds">Seconds a time step lasts.</param>
 /// <param name="DriftSteps">Learned clock offset in time steps.</param>
 /// <param name="Status">Whether some institution has reported it lost.</param>
+/// <param name="Supplier">Who made it; one string for all of them.</param>
 internal sealed record KeyedCredential(
-    long Id, long Epoch, PinnedKey Key, Algorithm Algorithm, int Digits, int PeriodSeconds, int DriftSteps, CredentialStatus Status)
+    long Id, long Epoch, PinnedKey Key, Algorithm Algorithm, int Digits, int PeriodSeconds, int DriftSteps, CredentialStatus Status, string Supplier)
 {
+    /// <summary>The highest claimed time step that this replica knows of; where a reading is kept, later ones are noted here. For what is learned of drift alone.</summary>
+    public TimeStep LastTimeStep { get; set; } = TimeStep.None;
+
+    /// <summary>As <see cref="Credential.DriftDays"/> was by then.</summary>
+    public int DriftDays { get; set; }
+
     /// <summary>What the replay cache calls it; kept here because it is computed once.</summary>
     public byte[]? ReplayMember { get; set; }
 
@@ -32,7 +40,10 @@ internal readonly record struct WrappedCredential(
     int Digits,
     int PeriodSeconds,
     int DriftSteps,
-    CredentialStatus Status)
+    CredentialStatus Status,
+    string Supplier,
+    TimeStep LastTimeStep,
+    int DriftDays)
 {
     public static WrappedCredential Of(Credential credential) => new(
         credential.Id,
@@ -44,5 +55,8 @@ internal readonly record struct WrappedCredential(
         credential.Digits,
         credential.PeriodSeconds,
         credential.DriftSteps,
-        credential.Status);
+        credential.Status,
+        credential.Supplier,
+        credential.LastTimeStep,
+        credential.DriftDays);
 }

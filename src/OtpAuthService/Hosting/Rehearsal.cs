@@ -26,20 +26,20 @@ internal static class Rehearsal
         await using var transaction = await db.Database.BeginTransactionAsync(cancellation);
         var contractor = new ContractorRef(InstitutionId.Parse("--rehearsal--"), ContractorId.Parse("--rehearsal--"));
         var binding = await BindAsync(db, contractor, keyVersion, now, cancellation);
-        var credential = new KeyedCredential(binding.CredentialRef, Epoch: 0, new PinnedKey(1), Algorithm.Sha1, 6, 30, DriftSteps: 0, CredentialStatus.Active);
+        var credential = new KeyedCredential(binding.CredentialRef, Epoch: 0, new PinnedKey(1), Algorithm.Sha1, 6, 30, DriftSteps: 0, CredentialStatus.Active, Id);
 
         // Nobody's chain, and nothing of it stays.
         var chain = new AuditChain(0, new ChainLink(0, new byte[SHA256.HashSizeInBytes]), now);
         if (db.Database.GetDbConnection() is NpgsqlConnection postgres)
         {
-            List<PendingDecision> accepted = [Prepare(contractor, binding, credential, TimeStep.At(now, 30))];
+            List<PendingDecision> accepted = [Prepare(contractor, binding, credential, TimeStep.At(now, 30), now)];
             Require((await ProposalStatement.WriteAsync(postgres, accepted, chain, names, now, careful: true, cancellation)).Confirmed.Count == 1);
         }
 
-        List<PendingDecision> decided = [Prepare(contractor, binding, credential, TimeStep.At(now, 30).Plus(1)), Prepare(contractor, binding, credential, null)];
+        List<PendingDecision> decided = [Prepare(contractor, binding, credential, TimeStep.At(now, 30).Plus(1), now), Prepare(contractor, binding, credential, null, now)];
         chain.End = new ChainLink(1, new byte[SHA256.HashSizeInBytes]);
         var (settled, _) = await DecisionLedger.SettleAsync(db, decided, chain, names, now, cancellation);
-        Require(settled is [{ Answer.Verdict.Outcome: Outcome.Accepted }, { Answer.Verdict.Outcome: Outcome.Mismatch }]);
+        Require(settled is [{ Answer.Verdict.Outcome: Outcome.Accepted }, { Answer.Verdict.Outcome: Outcome.Mismatch or Outcome.OutOfSync }]);
         var keys = decided.Select(p => p.Submission.Key).ToList();
         Require(await db.Answers.Where(a => keys.Contains(a.Key)).ExecuteDeleteAsync(cancellation) == keys.Count);
         await transaction.RollbackAsync(cancellation);
@@ -76,18 +76,18 @@ internal static class Rehearsal
         return binding;
     }
 
-    private static PendingDecision Prepare(ContractorRef contractor, Binding binding, KeyedCredential credential, TimeStep? step)
+    private static PendingDecision Prepare(ContractorRef contractor, Binding binding, KeyedCredential credential, TimeStep? step, DateTimeOffset now)
     {
         var caller = new Caller(Id, CallerRoles.None, new[] { contractor.Institution }.ToFrozenSet());
         var submission = new Submission(
             caller, Convert.ToHexString(RandomNumberGenerator.GetBytes(16)), "Rehearsal", contractor.Institution, Fingerprint: [], contractor.Contractor);
-        var institution = NewInstitution(contractor.Institution, default);
-        var otp = new CheckedOtp(credential, FitsCredential: true, default, step);
+        var institution = NewInstitution(contractor.Institution, now);
+        var otp = new CheckedOtp(credential, FitsCredential: true, default, step, default);
         return new PendingDecision(submission, turn => new(OtpChecker.Settle(turn, binding.Reading, otp)), CancellationToken.None)
         {
             Otp = otp,
             Policy = institution,
-            Proposal = OtpChecker.Propose(otp, institution),
+            Proposal = OtpChecker.Propose(otp, institution, now),
         };
     }
 

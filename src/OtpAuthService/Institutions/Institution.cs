@@ -55,6 +55,9 @@ internal sealed class Institution
     /// <summary>Grows by one with every change of policy.</summary>
     public int PolicyVersion { get; set; } = 1;
 
+    /// <summary>The same for all institutions; read with the policy, for it is in force as soon.</summary>
+    public Suppliers Suppliers { get; set; } = Suppliers.WithoutDates;
+
     public GuessLimits Limits => new(TemporaryLimit, HardLimit, TemporaryLock);
 
     public required DateTimeOffset CreatedAt { get; init; }

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using Microsoft.EntityFrameworkCore;
+using OtpAuthService.Credentials;
 using OtpAuthService.Storage;
 
 namespace OtpAuthService.Institutions;
@@ -33,6 +34,9 @@ internal sealed class InstitutionDirectory(OtpStore store)
     /// <summary>Has the next <see cref="FindAsync"/> read the database.</summary>
     public void Forget(InstitutionId id) => known.TryRemove(id, out _);
 
+    /// <summary>The same for every institution.</summary>
+    public void ForgetAll() => known.Clear();
+
     /// <summary>As it is in the database now.</summary>
     /// <inheritdoc cref="FindAsync" path="/exception"/>
     public async Task<Institution> ReadAsync(InstitutionId id, CancellationToken cancellation)
@@ -40,8 +44,13 @@ internal sealed class InstitutionDirectory(OtpStore store)
         // Dated before the reading: it may be older than its arrival.
         var readAt = Stopwatch.GetTimestamp();
         var institution = await store.ReadAsync(
-            (db, stop) => db.Institutions.AsNoTracking().SingleOrDefaultAsync(i => i.Id == id, stop), cancellation)
-            ?? throw new InstitutionMissingException(id);
+            async (db, stop) =>
+            {
+                var found = await db.Institutions.AsNoTracking().SingleOrDefaultAsync(i => i.Id == id, stop);
+                found?.Suppliers = new Suppliers(await Suppliers.InForce(db).ToListAsync(stop));
+                return found;
+            },
+            cancellation) ?? throw new InstitutionMissingException(id);
         known[id] = new Reading(institution, readAt);
         return institution;
     }

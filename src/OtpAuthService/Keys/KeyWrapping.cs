@@ -35,7 +35,9 @@ internal sealed class KeyWrapping(DataKeys dataKeys, RandomNumberGenerator nonce
             credential.Digits,
             credential.PeriodSeconds,
             credential.DriftSteps,
-            credential.Status);
+            credential.Status,
+            // Few suppliers, many credentials that are kept.
+            string.Intern(credential.Supplier)) { LastTimeStep = credential.LastTimeStep, DriftDays = credential.DriftDays };
     }
 
     /// <summary>The same key under the newest data key.</summary>

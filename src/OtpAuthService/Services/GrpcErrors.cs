@@ -38,6 +38,19 @@ internal static class GrpcErrors
 
     public static RpcException NotActive() => Error(Code.FailedPrecondition, "BINDING_NOT_ACTIVE", "the contractor has no active binding");
 
+    public static RpcException NotLost() => Error(Code.FailedPrecondition, "BINDING_NOT_LOST", "the contractor's credential is not lost");
+
+    public static RpcException NotStopped() => Error(Code.FailedPrecondition, "BINDING_NOT_STOPPED", "the contractor's binding is not stopped");
+
+    public static RpcException TemporaryOtpReplaced() =>
+        Error(Code.FailedPrecondition, "TEMPORARY_OTP_REPLACED", "another temporary OTP was issued since; this one is void");
+
+    public static RpcException NothingToConfirm() =>
+        Error(Code.FailedPrecondition, "NOTHING_TO_CONFIRM", "the contractor has no temporary OTP that awaits confirmation");
+
+    public static RpcException SecondPersonNeeded() => Error(
+        Code.FailedPrecondition, "SECOND_PERSON_NEEDED", "whoever confirms must be told from whoever issued: another operator_id, or another caller");
+
     public static RpcException NotFound(string what) => Error(Code.NotFound, "NOT_FOUND", $"there is no such {what}");
 
     /// <summary>What a failure means to the caller. Faults of ours are INTERNAL without a word of what they are.</summary>

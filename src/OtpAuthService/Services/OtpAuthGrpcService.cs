@@ -16,6 +16,8 @@ internal sealed class OtpAuthGrpcService(
     OtpVerifier verifier,
     Registration registration,
     Suspension suspension,
+    Replacement replacement,
+    Resynchronization resynchronization,
     FailureTallies failures,
     GenericAnswers generic,
     Fingerprints fingerprints) : OtpAuth.OtpAuthBase
@@ -82,6 +84,40 @@ internal sealed class OtpAuthGrpcService(
         var submission = Submit(context, request, "Suspend", requestId, contractor, channel);
         var answer = await suspension.SuspendAsync(submission, contractor, otp, context.CancellationToken);
         return Respond<SuspendResponse>(await generic.CoverAsync(answer, contractor, arrived, context.CancellationToken));
+    }
+
+    public override async Task<ReplaceResponse> Replace(ReplaceRequest request, ServerCallContext context)
+    {
+        var arrived = Stopwatch.GetTimestamp();
+        var read = new RequestReader();
+        var requestId = read.RequestId(request.RequestId);
+        var contractor = read.Contractor(request.InstitutionId, request.ContractorId);
+        var channel = read.Channel(request.Channel);
+        var currentOtp = read.Otp(request.CurrentOtp, "current_otp");
+        var credential = read.Credential(request.NewCredentialId, "new_credential_id");
+        var newOtp = read.Otp(request.NewOtp, "new_otp");
+        read.ThrowIfInvalid();
+
+        var submission = Submit(context, request, "Replace", requestId, contractor, channel);
+        var answer = await replacement.ReplaceAsync(submission, contractor, currentOtp, credential, newOtp, context.CancellationToken);
+        return Respond<ReplaceResponse>(await generic.CoverAsync(answer, contractor, arrived, context.CancellationToken));
+    }
+
+    public override async Task<ResynchronizeResponse> Resynchronize(ResynchronizeRequest request, ServerCallContext context)
+    {
+        var arrived = Stopwatch.GetTimestamp();
+        var read = new RequestReader();
+        var requestId = read.RequestId(request.RequestId);
+        var contractor = read.Contractor(request.InstitutionId, request.ContractorId);
+        var channel = read.Channel(request.Channel);
+        var first = read.Otp(request.FirstOtp, "first_otp");
+        var second = read.Otp(request.SecondOtp, "second_otp");
+        read.Check(first.Length == second.Length || first.Length == 0 || second.Length == 0, second, "second_otp", "must have as many digits as first_otp");
+        read.ThrowIfInvalid();
+
+        var submission = Submit(context, request, "Resynchronize", requestId, contractor, channel);
+        var answer = await resynchronization.ResynchronizeAsync(submission, contractor, first, second, context.CancellationToken);
+        return Respond<ResynchronizeResponse>(await generic.CoverAsync(answer, contractor, arrived, context.CancellationToken));
     }
 
     private Submission Submit(

@@ -4,12 +4,14 @@ using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
+using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
 using OtpAuthService.Diagnoses;
 using OtpAuthService.Institutions;
 using OtpAuthService.Keys;
 using OtpAuthService.Submissions;
 using OtpAuthService.V1;
+using OtpAuthService.Verification;
 using BindingState = OtpAuthService.Bindings.BindingState;
 
 namespace OtpAuthService.Services;
@@ -18,8 +20,15 @@ namespace OtpAuthService.Services;
 internal sealed class OtpOperationsGrpcService(
     CredentialIssuer issuer,
     CredentialImport import,
+    SupplierDirectory suppliers,
     BindingDirectory bindings,
     Loss loss,
+    Reregistration reregistration,
+    Unlocking unlocking,
+    BindingStop bindingStop,
+    TemporaryOtps temporaryOtps,
+    OtpCheck otpCheck,
+    FailureTallies failures,
     BypassSwitch bypassSwitch,
     InstitutionDirectory institutions,
     PolicyChange policyChange,
@@ -125,6 +134,30 @@ internal sealed class OtpOperationsGrpcService(
         }
     }
 
+    public override async Task<SetSupplierResponse> SetSupplier(SetSupplierRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var supplier = read.Check(request.Supplier is not null, request.Supplier, "supplier", "must be set") ?? new Supplier { Name = "none" };
+        read.Check(supplier.Name.Length > 0 && CredentialImport.IsSupplierName(supplier.Name), supplier.Name, "supplier.name", "must be 1 to 64 printable characters");
+        var noRegistrationFrom = read.Moment(supplier.NoRegistrationFrom, "supplier.no_registration_from");
+        var verifyUntil = read.Moment(supplier.VerifyUntil, "supplier.verify_until");
+        read.Check(!(verifyUntil < noRegistrationFrom), verifyUntil, "supplier.verify_until", "must not be before no_registration_from");
+        var submission = ReadAct(read, context, request, "SetSupplier", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId);
+        var answer = await suppliers.SetAsync(submission, supplier.Name, noRegistrationFrom, verifyUntil, context.CancellationToken);
+        return new SetSupplierResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+    }
+
+    public override async Task<GetSuppliersResponse> GetSuppliers(GetSuppliersRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var institution = read.Institution(request.InstitutionId);
+        read.ThrowIfInvalid();
+        Authorize(context, institution);
+
+        var known = await suppliers.ReadAsync(context.CancellationToken);
+        return new GetSuppliersResponse { Suppliers = { known.Select(s => s.ToWire()) } };
+    }
+
     public override async Task<GetCredentialResponse> GetCredential(GetCredentialRequest request, ServerCallContext context)
     {
         var read = new RequestReader();
@@ -165,6 +198,7 @@ internal sealed class OtpOperationsGrpcService(
             History = { history.Select(b => b.ToWire()) },
             ConsecutiveFailures = budget?.ConsecutiveFailures ?? 0,
             NeverBypassed = budget?.NeverBypassed ?? false,
+            TemporaryOtp = budget?.TemporaryOtp is { UsesLeft: > 0 } temporary ? temporary.ToWire() : null,
             Lockout = budget?.LockoutAt(time.GetUtcNow(), institution.Limits) is { } lockout ? new V1.Lockout { Until = lockout.Until?.ToTimestamp() } : null,
         };
     }
@@ -176,11 +210,94 @@ internal sealed class OtpOperationsGrpcService(
             request.Kind != LossKind.Unspecified && System.Enum.IsDefined(request.Kind), request.Kind, "kind", "must be set to a known kind");
         var submission = ReadAct(
             read, context, request, "ReportLost", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId, request.ContractorId);
-        var answer = await loss.ReportAsync(
-            submission, new ContractorRef(submission.Institution, submission.Contractor!.Value), kind, context.CancellationToken);
-        return answer.Verdict.Outcome == Outcome.Accepted
-            ? new ReportLostResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated }
-            : throw GrpcErrors.NotActive();
+        var answer = Require(await loss.ReportAsync(submission, kind, context.CancellationToken), GrpcErrors.NotActive);
+        return new ReportLostResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+    }
+
+    public override async Task<OpenReregistrationResponse> OpenReregistration(OpenReregistrationRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var validFor = read.Time(
+            request.ValidFor, TimeSpan.FromHours(24), TimeSpan.FromMinutes(10), TimeSpan.FromDays(7), "valid_for", "must be 10 minutes to 7 days");
+        var submission = ReadAct(
+            read, context, request, "OpenReregistration", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId, request.ContractorId);
+        var answer = Require(await reregistration.OpenAsync(submission, validFor, context.CancellationToken), GrpcErrors.NotLost);
+        return new OpenReregistrationResponse
+        {
+            OpenUntil = (answer.DecidedAt + validFor).ToTimestamp(), DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated,
+        };
+    }
+
+    public override async Task<UnlockResponse> Unlock(UnlockRequest request, ServerCallContext context)
+    {
+        var submission = ReadAct(
+            new RequestReader(), context, request, "Unlock", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId, request.ContractorId);
+        var answer = Require(await unlocking.UnlockAsync(submission, context.CancellationToken), () => GrpcErrors.NotFound("contractor"));
+        return new UnlockResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+    }
+
+    public override async Task<SuspendBindingResponse> SuspendBinding(SuspendBindingRequest request, ServerCallContext context)
+    {
+        var submission = ReadAct(
+            new RequestReader(), context, request, "SuspendBinding", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId, request.ContractorId);
+        var answer = Require(await bindingStop.StopAsync(submission, context.CancellationToken), GrpcErrors.NotActive);
+        return new SuspendBindingResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+    }
+
+    public override async Task<ResumeBindingResponse> ResumeBinding(ResumeBindingRequest request, ServerCallContext context)
+    {
+        var submission = ReadAct(
+            new RequestReader(), context, request, "ResumeBinding", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId, request.ContractorId);
+        var answer = Require(await bindingStop.ResumeAsync(submission, context.CancellationToken), GrpcErrors.NotStopped);
+        return new ResumeBindingResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+    }
+
+    public override async Task<IssueTemporaryOtpResponse> IssueTemporaryOtp(IssueTemporaryOtpRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var validFor = read.Time(
+            request.ValidFor, TimeSpan.FromHours(4), TimeSpan.FromMinutes(10), TimeSpan.FromHours(72), "valid_for", "must be 10 minutes to 72 hours");
+        var uses = read.Check(request.Uses is >= 0 and <= 5, request.Uses == 0 ? 1 : request.Uses, "uses", "must be 1 to 5");
+        var submission = ReadAct(
+            read, context, request, "IssueTemporaryOtp", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId, request.ContractorId);
+        var (answer, issued) = await temporaryOtps.IssueAsync(submission, validFor, uses, context.CancellationToken);
+        Require(answer, GrpcErrors.NotActive);
+        return issued is null
+            ? throw GrpcErrors.TemporaryOtpReplaced()
+            : new IssueTemporaryOtpResponse
+            {
+                TemporaryOtp = issued.Otp,
+                ExpiresAt = issued.Stored.ExpiresAt.ToTimestamp(),
+                AwaitsConfirmation = issued.Stored.AwaitsConfirmation,
+                DecidedAt = answer.DecidedAt.ToTimestamp(),
+                Repeated = answer.Repeated,
+            };
+    }
+
+    public override async Task<ConfirmTemporaryOtpResponse> ConfirmTemporaryOtp(ConfirmTemporaryOtpRequest request, ServerCallContext context)
+    {
+        var submission = ReadAct(
+            new RequestReader(), context, request, "ConfirmTemporaryOtp", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId, request.ContractorId);
+        var answer = await temporaryOtps.ConfirmAsync(submission, context.CancellationToken);
+        Require(answer, answer.Verdict.Outcome == Outcome.Mismatch ? GrpcErrors.SecondPersonNeeded : GrpcErrors.NothingToConfirm);
+        return new ConfirmTemporaryOtpResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+    }
+
+    public override async Task<CheckOtpResponse> CheckOtp(CheckOtpRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var otp = read.Otp(request.Otp);
+        var submission = ReadAct(
+            read, context, request, "CheckOtp", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId, request.ContractorId);
+        failures.ThrowIfSpent(submission.Caller, submission.Institution);
+        var answer = await otpCheck.CheckAsync(submission, otp, context.CancellationToken);
+        var response = new CheckOtpResponse { Outcome = answer.Verdict.Outcome, DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+        if (answer.Verdict.OffsetSteps is { } offset)
+        {
+            response.OffsetSteps = offset;
+        }
+
+        return response;
     }
 
     public override async Task<StopBypassResponse> StopBypass(StopBypassRequest request, ServerCallContext context)
@@ -312,6 +429,10 @@ internal sealed class OtpOperationsGrpcService(
         read.ThrowIfInvalid();
         return new Submission(Authorize(context, forWhom), requestId, rpc, forWhom, fingerprints.Of(rpc, request), who) { Reason = reason, Operator = person };
     }
+
+    /// <summary>An act that was refused is on record all the same.</summary>
+    private static Answer Require(Answer answer, Func<RpcException> refusal) =>
+        answer.Verdict.Outcome == Outcome.Accepted ? answer : throw refusal();
 
     private static Callers.Caller Authorize(ServerCallContext context, InstitutionId institution)
     {

@@ -37,11 +37,11 @@ internal sealed class RequestReader
     public ContractorId Contractor(string text) =>
         Check(ContractorId.TryParse(text, out var id), id, "contractor_id", "must be 1 to 64 of [A-Za-z0-9._-]");
 
-    public CredentialId Credential(string text) =>
-        Check(CredentialId.TryParse(text, out var id), id, "credential_id", "must be 4 to 40 letters and digits; spaces and hyphens are ignored");
+    public CredentialId Credential(string text, string field = "credential_id") =>
+        Check(CredentialId.TryParse(text, out var id), id, field, "must be 4 to 40 letters and digits; spaces and hyphens are ignored");
 
-    public Otp Otp(string text) =>
-        Check(Verification.Otp.TryParse(text, out var otp), otp, "otp", "must be 6 or 8 ASCII digits and nothing else");
+    public Otp Otp(string text, string field = "otp") =>
+        Check(Verification.Otp.TryParse(text, out var otp), otp, field, "must be 6 or 8 ASCII digits and nothing else");
 
     public Channel Channel(Channel channel) =>
         Check(channel != V1.Channel.Unspecified && System.Enum.IsDefined(channel), channel, "channel", "must be set to a known channel");
@@ -87,6 +87,16 @@ internal sealed class RequestReader
         var valid = moment is null or { Seconds: >= 0 and < 253_402_300_800, Nanos: >= 0 and <= 999_999_999 };
         Check(valid, moment, field, "must be a moment from 1970 to 9999");
         return valid ? moment?.ToDateTimeOffset() : null;
+    }
+
+    /// <summary>A span of time that a caller names.</summary>
+    public TimeSpan Time(Duration? span, TimeSpan unset, TimeSpan least, TimeSpan most, string field, string rule)
+    {
+        // Compared in seconds first: Duration holds spans that TimeSpan does not.
+        var valid = span is null
+            || (span.Seconds >= 0 && span.Seconds <= (long)most.TotalSeconds && span.Nanos is >= 0 and <= 999_999_999 && span.ToTimeSpan() >= least && span.ToTimeSpan() <= most);
+        Check(valid, span, field, rule);
+        return valid && span is not null ? span.ToTimeSpan() : unset;
     }
 
     public T Check<T>(bool valid, T value, string field, string rule)

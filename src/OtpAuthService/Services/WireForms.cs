@@ -37,6 +37,14 @@ internal static class WireForms
         Advice = finding.Advice,
     };
 
+    public static V1.Supplier ToWire(this SupplierState supplier) => new()
+    {
+        Name = supplier.Name,
+        NoRegistrationFrom = supplier.Dates?.NoRegistrationFrom?.ToTimestamp(),
+        VerifyUntil = supplier.Dates?.VerifyUntil?.ToTimestamp(),
+        Credentials = supplier.Credentials,
+    };
+
     public static V1.GetKeyStatusResponse ToWire(this KeyStatus status) => new()
     {
         DataKeys =
@@ -117,5 +125,11 @@ internal static class WireForms
         },
         RegisteredAt = binding.RegisteredAt.ToTimestamp(),
         EndedAt = binding.EndedAt?.ToTimestamp(),
+        ReregistrationUntil = binding.ReregistrationUntil?.ToTimestamp(),
+    };
+
+    public static V1.TemporaryOtp ToWire(this TemporaryOtp temporary) => new()
+    {
+        ExpiresAt = temporary.ExpiresAt.ToTimestamp(), UsesLeft = temporary.UsesLeft, AwaitsConfirmation = temporary.AwaitsConfirmation,
     };
 }

@@ -46,11 +46,11 @@ BEGIN
         -- The records: written once.
         GRANT SELECT, INSERT ON audit_trail, audit_heads TO otp_service;
         GRANT SELECT, INSERT, UPDATE (closed_by_head, closed_position, closed_hash) ON audit_chains TO otp_service;
-        GRANT SELECT, INSERT ON policy_versions, loss_reports TO otp_service;
+        GRANT SELECT, INSERT ON policy_versions, loss_reports, supplier_dates TO otp_service;
         -- audit_records: only the version before writes to it, with rights of its own.
 
         -- Never deleted: a credential put in again would begin with a lower last_time_step. The epoch is raised by triggers, with the rights of whoever fires them.
-        GRANT SELECT, INSERT, UPDATE (last_time_step, epoch, status, key_version, wrapped_key, drift_steps, drift_seen, out_of_sync_step) ON credentials TO otp_service;
+        GRANT SELECT, INSERT, UPDATE (last_time_step, epoch, status, key_version, wrapped_key, drift_steps, drift_days, out_of_sync_step) ON credentials TO otp_service;
         GRANT SELECT, INSERT, UPDATE (state, ended_at, reregistration_until) ON bindings TO otp_service;
         -- Never deleted: a contractor put in again would have a new guess budget.
         GRANT SELECT, INSERT, UPDATE (
@@ -73,11 +73,11 @@ BEGIN
 
     IF to_regrole('otp_reading') IS NOT NULL THEN
         GRANT SELECT ON
-            audit_trail, audit_heads, audit_chains, audit_records, policy_versions, loss_reports, bindings, contractors, institutions, failure_minutes,
+            audit_trail, audit_heads, audit_chains, audit_records, policy_versions, loss_reports, supplier_dates, bindings, contractors, institutions, failure_minutes,
             "__EFMigrationsHistory" TO otp_reading;
         -- Not wrapped_key.
         GRANT SELECT (
-            id, credential_id, key_version, algorithm, digits, period_seconds, drift_steps, drift_seen, last_time_step, out_of_sync_step, epoch, status, supplier, valid_from, valid_until,
+            id, credential_id, key_version, algorithm, digits, period_seconds, drift_steps, drift_days, last_time_step, out_of_sync_step, epoch, status, supplier, valid_from, valid_until,
             created_at) ON credentials TO otp_reading;
         GRANT SELECT (version, use, kek_version, created_at) ON data_keys TO otp_reading;
         -- Not fingerprint.

@@ -32,6 +32,8 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
 
     public DbSet<LossReport> LossReports => Set<LossReport>();
 
+    public DbSet<SupplierDates> SupplierDates => Set<SupplierDates>();
+
     public DbSet<PolicyVersion> PolicyVersions => Set<PolicyVersion>();
 
     public DbSet<DataKey> DataKeys => Set<DataKey>();
@@ -54,6 +56,7 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
     {
         model.Entity<Institution>(institution =>
         {
+            institution.Ignore(i => i.Suppliers);
             institution.Property(i => i.DisplayName).HasMaxLength(64);
             // Two changes on the same version: one is rolled back and told so.
             institution.Property(i => i.PolicyVersion).IsConcurrencyToken();
@@ -84,7 +87,7 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
             // What a claim rests on: written only if it is as it was read (promise P1).
             credential.Property(c => c.LastTimeStep).IsConcurrencyToken();
             credential.Property(c => c.Status).IsConcurrencyToken();
-            credential.Property(c => c.DriftSeen).HasDefaultValue(0L);
+            credential.Property(c => c.DriftDays).HasDefaultValue(0);
             credential.ToTable(table => table.HasCheckConstraint("ck_credentials_digits", "digits IN (6, 8)"));
             credential.ToTable(table => table.HasCheckConstraint("ck_credentials_period", "period_seconds > 0"));
         });
@@ -100,6 +103,14 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
             binding.HasIndex(b => new { b.InstitutionId, b.CredentialRef })
                 .IsUnique().HasFilter(current).HasDatabaseName("ux_bindings_one_contractor_per_credential");
             binding.HasIndex(b => new { b.InstitutionId, b.ContractorId, b.Id }).HasDatabaseName("ix_bindings_history");
+        });
+
+        model.Entity<SupplierDates>(dates =>
+        {
+            dates.Property(d => d.Supplier).HasMaxLength(64);
+            dates.Property(d => d.CallerId).HasMaxLength(128);
+            dates.Property(d => d.OperatorId).HasMaxLength(64);
+            dates.Property(d => d.Reason).HasMaxLength(200);
         });
 
         model.Entity<LossReport>(report => report.HasKey(r => new { r.CredentialRef, r.InstitutionId }));

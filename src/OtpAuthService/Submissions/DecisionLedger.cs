@@ -135,10 +135,23 @@ internal sealed class DecisionLedger
     private async ValueTask AskReplayCacheAsync(List<PendingDecision> batch)
     {
         var matched = new List<CheckedOtp>(batch.Count);
-        matched.AddRange(batch.Select(p => p.Otp).OfType<CheckedOtp>().Where(otp => otp.Step is not null));
+        foreach (var pending in batch)
+        {
+            AddMatched(pending.Otp);
+            AddMatched(pending.SuccessorOtp);
+        }
+
         if (matched.Count > 0)
         {
             await replays.AskAsync(matched);
+        }
+
+        void AddMatched(CheckedOtp? otp)
+        {
+            if (otp is { Step: not null })
+            {
+                matched.Add(otp);
+            }
         }
     }
 
@@ -205,6 +218,7 @@ internal sealed class DecisionLedger
         {
             var first = pending.Contractor is not { } contractor || contractors.Add(contractor);
             first &= pending.CredentialRef is not { } credential || credentials.Add(credential);
+            first &= pending.SuccessorOtp is not { } successor || credentials.Add(successor.Credential.Id);
             first &= submissions.Add(pending.Submission.Key);
             (first && pending.Proposal is not null ? proposed : others).Add(pending);
         }
@@ -339,7 +353,17 @@ internal sealed class DecisionLedger
     {
         decided.ForEach(d => d.Pending.IsSettled = true);
         ThreadPool.UnsafeQueueUserWorkItem(Tell, decided, preferLocal: false);
-        replays.Remember([.. decided.Where(d => d is { Answer: { Repeated: false, Verdict.TimeStep: not null }, Pending.Otp: not null }).Select(d => d.Pending.Otp!)]);
+        var claimed = new List<CheckedOtp>(decided.Count);
+        foreach (var (pending, answer) in decided)
+        {
+            if (answer is { Repeated: false, Verdict: { TimeStep: not null } verdict })
+            {
+                claimed.AddRange(pending.ClaimedBy(verdict));
+            }
+        }
+
+        claimed.ForEach(otp => otp.Note());
+        replays.Remember(claimed);
     }
 
     private void Tell(List<(PendingDecision Pending, Answer? Answer)> decided)

@@ -22,11 +22,31 @@ internal sealed record PendingDecision(Submission Submission, Func<Turn, ValueTa
     /// <summary>The OTP that it is about, as it was matched; null where there is none.</summary>
     public CheckedOtp? Otp { get; init; }
 
+    /// <summary>The OTP of the credential that is to take over, as it was matched; null for everything but Replace.</summary>
+    public CheckedOtp? SuccessorOtp { get; init; }
+
     /// <summary>The verdict to be expected from what is known beforehand; the database confirms it, or the act decides. Null where nothing can be expected.</summary>
     public Proposal? Proposal { get; set; }
 
     /// <summary>The row of the credential that the act looks at.</summary>
     public long? CredentialRef => Otp?.Credential.Id ?? Changes;
+
+    /// <summary>The rows of all credentials that the act looks at.</summary>
+    public IEnumerable<long> CredentialRefs
+    {
+        get
+        {
+            if (CredentialRef is { } credential)
+            {
+                yield return credential;
+            }
+
+            if (SuccessorOtp is { } successor)
+            {
+                yield return successor.Credential.Id;
+            }
+        }
+    }
 
     /// <summary>The row of the credential that an act without an OTP changes.</summary>
     public long? Changes { get; init; }
@@ -34,8 +54,8 @@ internal sealed record PendingDecision(Submission Submission, Func<Turn, ValueTa
     /// <summary>The policy that it is decided by, and that says how records name the contractor; null for acts on no contractor.</summary>
     public Institution? Policy { get; init; }
 
-    /// <summary>Whether the act asks who else has the credential.</summary>
-    public bool Binds { get; init; }
+    /// <summary>The row of the credential that the act binds: it asks who else has it.</summary>
+    public long? Binds { get; init; }
 
     /// <summary>When it began to wait, as <see cref="Stopwatch"/> tells time.</summary>
     public long Since { get; } = Stopwatch.GetTimestamp();
@@ -53,6 +73,10 @@ internal sealed record PendingDecision(Submission Submission, Func<Turn, ValueTa
     public string? NameFor(ContractorNames names) => Submission.Contractor is { } contractor
         ? names.Of(Policy ?? throw new InvalidOperationException($"{Submission.Rpc} is about a contractor, but knows no policy."), contractor)
         : null;
+
+    /// <summary>The OTPs whose steps a verdict that names a claimed step has claimed: Replace looks at the second one after it has claimed the first.</summary>
+    public CheckedOtp[] ClaimedBy(Verdict verdict) =>
+        Otp is null ? [] : SuccessorOtp is { } successor && successor.Credential.Id == verdict.CredentialRef ? [Otp, successor] : [Otp];
 
     public void Complete(Answer? decided) => answer.TrySetResult(decided);
 
@@ -72,4 +96,5 @@ internal sealed record PendingDecision(Submission Submission, Func<Turn, ValueTa
 /// drift is as it was.
 /// </param>
 /// <param name="Status">The credential's status it rests on.</param>
-internal sealed record Proposal(Verdict Verdict, long Epoch = 0, CredentialStatus Status = CredentialStatus.Active);
+/// <param name="DriftDays">What the credential's <see cref="Credential.DriftDays"/> becomes where the step is claimed.</param>
+internal sealed record Proposal(Verdict Verdict, long Epoch = 0, CredentialStatus Status = CredentialStatus.Active, int DriftDays = 0);

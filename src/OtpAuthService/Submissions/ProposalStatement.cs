@@ -21,15 +21,16 @@ internal static class ProposalStatement
     internal const string Sql =
         """
         WITH input AS MATERIALIZED (
-            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $20, $21)
+            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $20, $21, $25)
                 WITH ORDINALITY AS i (key, fingerprint, caller_id, request_id, rpc, institution_id, contractor_id, channel, purpose,
-                    credential_ref, epoch, status, time_step, outcome, decision, retry_after, attempts_left, policy_version, digest, n)
+                    credential_ref, epoch, status, time_step, outcome, decision, retry_after, attempts_left, policy_version, digest, drift_days, n)
         ),
         claimed AS (
-            UPDATE credentials AS c SET last_time_step = i.time_step
+            UPDATE credentials AS c SET last_time_step = i.time_step, drift_days = i.drift_days
             FROM input AS i
             WHERE c.id = i.credential_ref
               AND c.last_time_step < i.time_step
+              AND c.out_of_sync_step IS DISTINCT FROM i.time_step
               AND c.epoch = i.epoch
               AND c.status = i.status
               AND (c.valid_from IS NULL OR c.valid_from <= $18)
@@ -89,6 +90,7 @@ internal static class ProposalStatement
         command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = chain.Id });
         command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = chain.End.Position });
         command.Parameters.Add(new NpgsqlParameter<byte[]> { TypedValue = chain.End.Hash });
+        command.Parameters.Add(new NpgsqlParameter<int[]> { TypedValue = [.. proposed.Select(p => p.Proposal!.DriftDays)] });
 
         var written = new List<int>(proposed.Count);
         await using var rows = await command.ExecuteReaderAsync(stop);

@@ -13,7 +13,7 @@ namespace OtpAuthService.Submissions;
 /// </summary>
 internal sealed class Turn(TurnRows rows, PendingDecision pending, DateTimeOffset now, CancellationToken stop)
 {
-    private ContractorRef Who => pending.Contractor ?? throw new InvalidOperationException("This act is about no contractor.");
+    public ContractorRef Who => pending.Contractor ?? throw new InvalidOperationException("This act is about no contractor.");
 
     /// <summary>The one moment of everything that is decided in it; whole milliseconds.</summary>
     public DateTimeOffset Now => now;
@@ -33,6 +33,9 @@ internal sealed class Turn(TurnRows rows, PendingDecision pending, DateTimeOffse
 
     /// <summary>The credential that the submitted OTP was held against, as it is now.</summary>
     public Credential CurrentOf(KeyedCredential read) => rows.CredentialAt(read.Id);
+
+    /// <summary>The credential of a binding, as it is now; the act has to hold it (<see cref="PendingDecision.Changes"/>).</summary>
+    public Credential CredentialOf(Binding binding) => rows.CredentialAt(binding.CredentialRef);
 
     /// <summary>Whether the contractor's newest binding is still the one that was read, in the same state.</summary>
     public bool IsCurrent(BindingReading? read) => Binding?.Id == read?.Id && Binding?.State == read?.State;

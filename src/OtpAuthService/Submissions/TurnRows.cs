@@ -70,9 +70,9 @@ internal sealed class TurnRows
 
     public Credential CredentialAt(long row) => credentials[row];
 
-    /// <summary>The active binding of a credential at an institution.</summary>
+    /// <summary>The binding that a credential has at an institution: active, or stopped by the bank and to be resumed.</summary>
     public Binding? HolderOf(InstitutionId institution, long credential) => holders.Find(
-        b => b.InstitutionId == institution && b.CredentialRef == credential && b.State == BindingState.Active);
+        b => b.InstitutionId == institution && b.CredentialRef == credential && b.State is BindingState.Active or BindingState.Stopped);
 
     public void Add(Binding binding)
     {
@@ -135,7 +135,7 @@ internal sealed class TurnRows
 
     private async Task LockCredentialsAsync(IReadOnlyList<PendingDecision> batch, CancellationToken stop)
     {
-        var ids = batch.Where(p => p.CredentialRef is not null).Select(p => p.CredentialRef!.Value).Distinct().Order().ToArray();
+        var ids = batch.SelectMany(p => p.CredentialRefs).Distinct().Order().ToArray();
         if (ids.Length == 0)
         {
             return;
@@ -152,13 +152,14 @@ internal sealed class TurnRows
 
     private async Task ReadHoldersAsync(IReadOnlyList<PendingDecision> batch, CancellationToken stop)
     {
-        var asking = batch.Where(p => p is { Binds: true, CredentialRef: not null }).ToList();
+        var asking = batch.Where(p => p.Binds is not null).ToList();
         var institutions = asking.Select(p => p.Submission.Institution).Distinct().ToList();
-        var ids = asking.Select(p => p.CredentialRef!.Value).Distinct().ToList();
+        var ids = asking.Select(p => p.Binds!.Value).Distinct().ToList();
         if (ids.Count > 0)
         {
             holders.AddRange(await Db.Bindings
-                .Where(b => institutions.Contains(b.InstitutionId) && ids.Contains(b.CredentialRef) && b.State == BindingState.Active)
+                .Where(b => institutions.Contains(b.InstitutionId) && ids.Contains(b.CredentialRef)
+                    && (b.State == BindingState.Active || b.State == BindingState.Stopped))
                 .ToListAsync(stop));
         }
     }

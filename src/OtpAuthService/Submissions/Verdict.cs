@@ -19,6 +19,9 @@ internal sealed record Verdict(Outcome Outcome, Decision Decision)
     /// <summary>The time step that was claimed.</summary>
     public TimeStep? TimeStep { get; init; }
 
+    /// <summary>What the record says besides, where the submission gives no reason of its own.</summary>
+    public string? Note { get; init; }
+
     /// <summary>How many credentials an import took in.</summary>
     public int? Imported { get; init; }
 

@@ -43,6 +43,11 @@ internal sealed class Bypass(InstitutionDirectory institutions, DecisionLedger l
 
     private static Verdict Decide(Turn turn, BypassGrant grant)
     {
+        if (turn.Binding is { State: BindingState.Stopped })
+        {
+            return Verdict.Deny(Outcome.Suspended);
+        }
+
         if (turn.Contractor.NeverBypassed)
         {
             return Verdict.Deny(Outcome.BypassRefused);

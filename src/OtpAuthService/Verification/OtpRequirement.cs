@@ -22,26 +22,26 @@ internal sealed class OtpRequirement(BindingDirectory bindings, InstitutionDirec
         }
 
         var (binding, budget) = await bindings.FindStateAsync(contractor, cancellation);
-        if (binding is { State: BindingState.Lost })
-        {
-            return (Requirement.Blocked, null);
-        }
-
-        if (binding is not { State: BindingState.Active })
-        {
-            return (Requirement.NotRegistered, null);
-        }
-
         var now = time.GetUtcNow();
-        return budget?.LockoutAt(now, institution.Limits) is { } lockout
-            ? (Requirement.Blocked, lockout.Until - now)
-            : (Requirement.Required, null);
+        switch (binding?.State)
+        {
+            case BindingState.Active:
+            case BindingState.Lost when budget?.TemporaryOtp?.IsTakenAt(now) == true:
+                return budget?.LockoutAt(now, institution.Limits) is { } lockout
+                    ? (Requirement.Blocked, lockout.Until - now)
+                    : (Requirement.Required, null);
+            case null or BindingState.Suspended:
+            case BindingState.Lost when binding.IsReregistrationOpenAt(now):
+                return (Requirement.NotRegistered, null);
+            default:
+                return (Requirement.Blocked, null);
+        }
     }
 
     private async Task<bool> MayBypassAsync(Caller caller, ContractorRef contractor, CancellationToken cancellation)
     {
         await bypass.FindGrantAsync(caller, contractor.Institution, cancellation);
-        var (_, budget) = await bindings.FindStateAsync(contractor, cancellation);
-        return budget is not { NeverBypassed: true };
+        var (binding, budget) = await bindings.FindStateAsync(contractor, cancellation);
+        return binding is not { State: BindingState.Stopped } && budget is not { NeverBypassed: true };
     }
 }

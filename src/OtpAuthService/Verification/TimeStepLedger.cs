@@ -27,7 +27,7 @@ internal static class TimeStepLedger
             return Verification.Claim.Unusable;
         }
 
-        if (credential.LastTimeStep >= step || knownUsed >= step)
+        if (credential.LastTimeStep >= step || knownUsed >= step || credential.OutOfSyncStep == step)
         {
             return Verification.Claim.AlreadyUsed;
         }

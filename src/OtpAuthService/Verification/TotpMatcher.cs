@@ -13,10 +13,22 @@ internal static class TotpMatcher
     /// computed and compared without a branch on the result, so that the time taken does not tell which step matched or whether any
     /// did. The highest one wins where several steps share the same digits: claiming a lower one would leave the digits usable.
     /// </summary>
-    public static TimeStep? Match(ReadOnlySpan<byte> key, Algorithm algorithm, Otp otp, TimeStep first, TimeStep last)
+    public static TimeStep? Match(ReadOnlySpan<byte> key, Algorithm algorithm, Otp otp, TimeStep first, TimeStep last) =>
+        Match(key, algorithm, before: null, otp, first, last);
+
+    /// <summary>
+    /// The same for two OTPs that were shown one right after the other: the highest step that shows the second one, where the step before it shows
+    /// the first one. Both have as many digits.
+    /// </summary>
+    public static TimeStep? MatchPair(ReadOnlySpan<byte> key, Algorithm algorithm, Otp firstOtp, Otp secondOtp, TimeStep first, TimeStep last) =>
+        Match(key, algorithm, firstOtp, secondOtp, first, last);
+
+    private static TimeStep? Match(ReadOnlySpan<byte> key, Algorithm algorithm, Otp? before, Otp otp, TimeStep first, TimeStep last)
     {
         var modulus = otp.Length == 8 ? 100_000_000u : 1_000_000u;
         var matched = TimeStep.None.Value;
+        // All ones where the step before showed what it had to.
+        var preceded = before is null ? -1L : 0L;
         Span<byte> hmacs = stackalloc byte[CounterHmacSha1.Counters * LargestHmac];
         for (var step = Math.Max(first.Value, 0); step <= last.Value; step += CounterHmacSha1.Counters)
         {
@@ -24,8 +36,10 @@ internal static class TotpMatcher
             var size = Compute(key, algorithm, step, count, hmacs);
             for (var i = 0; i < count; i++)
             {
-                var equal = otp.EqualsMask(Truncate(hmacs.Slice(i * size, size)) % modulus);
+                var shown = Truncate(hmacs.Slice(i * size, size)) % modulus;
+                var equal = otp.EqualsMask(shown) & preceded;
                 matched = ((step + i) & equal) | (matched & ~equal);
+                preceded = before?.EqualsMask(shown) ?? -1L;
             }
         }
 

@@ -68,7 +68,7 @@ internal sealed class ReadyMadeWrites
         };
         return new PendingDecision(submission, _ => throw new InvalidOperationException("There is no act behind it."), CancellationToken.None)
         {
-            Otp = new CheckedOtp(new KeyedCredential(row, Epoch: 0, NoKey, V1.Algorithm.Sha1, 6, 30, DriftSteps: 0, CredentialStatus.Active), FitsCredential: true, default, step),
+            Otp = new CheckedOtp(new KeyedCredential(row, Epoch: 0, NoKey, V1.Algorithm.Sha1, 6, 30, DriftSteps: 0, CredentialStatus.Active, "bench"), FitsCredential: true, default, step, default),
             Policy = policy,
             Proposal = new Proposal(verdict),
         };

@@ -201,7 +201,7 @@ public class CredentialKeyCacheTests(StoreKind kind)
     [Test]
     public void Keep_OfMoreContractorsThanEntries_StaysWithinItsBound()
     {
-        var credential = new KeyedCredential(1, 0, new PinnedKey(20), Algorithm.Sha1, 6, 30, 0, OtpAuthService.Credentials.CredentialStatus.Active);
+        var credential = new KeyedCredential(1, 0, new PinnedKey(20), Algorithm.Sha1, 6, 30, 0, OtpAuthService.Credentials.CredentialStatus.Active, "issued");
         for (var i = 0; i < 5 * Entries; i++)
         {
             Keys.Keep(Of($"B-{i}"), new BoundKey(i, credential));

@@ -1,5 +1,6 @@
 using System.Text;
 using Google.Protobuf;
+using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using OtpAuthService.V1;
 
@@ -93,6 +94,31 @@ internal static class Calls
             Otp = otp,
         });
 
+    public static AsyncUnaryCall<ReplaceResponse> ReplaceAsync(
+        this OtpAuth.OtpAuthClient auth, string contractor, string currentOtp, string credential, string newOtp, string? requestId = null) =>
+        auth.ReplaceAsync(new ReplaceRequest
+        {
+            RequestId = requestId ?? NewRequestId(),
+            InstitutionId = "demo",
+            ContractorId = contractor,
+            Channel = Channel.PcBrowser,
+            CurrentOtp = currentOtp,
+            NewCredentialId = credential,
+            NewOtp = newOtp,
+        });
+
+    public static AsyncUnaryCall<ResynchronizeResponse> ResynchronizeAsync(
+        this OtpAuth.OtpAuthClient auth, string contractor, string first, string second, string? requestId = null) =>
+        auth.ResynchronizeAsync(new ResynchronizeRequest
+        {
+            RequestId = requestId ?? NewRequestId(),
+            InstitutionId = "demo",
+            ContractorId = contractor,
+            Channel = Channel.PcBrowser,
+            FirstOtp = first,
+            SecondOtp = second,
+        });
+
     public static AsyncUnaryCall<GetRequirementResponse> RequirementAsync(
         this OtpAuth.OtpAuthClient auth, string contractor, Channel channel = Channel.PcBrowser, string institution = "demo") =>
         auth.GetRequirementAsync(new GetRequirementRequest { InstitutionId = institution, ContractorId = contractor, Channel = channel });
@@ -100,6 +126,77 @@ internal static class Calls
     public static AsyncUnaryCall<GetBindingResponse> BindingAsync(
         this OtpOperations.OtpOperationsClient operations, string contractor, string institution = "demo") =>
         operations.GetBindingAsync(new GetBindingRequest { InstitutionId = institution, ContractorId = contractor });
+
+    public static AsyncUnaryCall<ReportLostResponse> ReportLostAsync(
+        this OtpOperations.OtpOperationsClient operations, string contractor, string institution = "demo") =>
+        operations.ReportLostAsync(new()
+        {
+            RequestId = NewRequestId(), InstitutionId = institution, ContractorId = contractor, Kind = LossKind.Stolen, Reason = "called the help desk",
+        });
+
+    public static AsyncUnaryCall<OpenReregistrationResponse> OpenReregistrationAsync(
+        this OtpOperations.OtpOperationsClient operations, string contractor, TimeSpan? validFor = null, string? requestId = null) =>
+        operations.OpenReregistrationAsync(new()
+        {
+            RequestId = requestId ?? NewRequestId(),
+            InstitutionId = "demo",
+            ContractorId = contractor,
+            ValidFor = validFor?.ToDuration(),
+            Reason = "came to the branch",
+        });
+
+    public static AsyncUnaryCall<UnlockResponse> UnlockAsync(
+        this OtpOperations.OtpOperationsClient operations, string contractor, string? requestId = null) =>
+        operations.UnlockAsync(new()
+        {
+            RequestId = requestId ?? NewRequestId(), InstitutionId = "demo", ContractorId = contractor, Reason = "mistyped",
+        });
+
+    public static AsyncUnaryCall<SuspendBindingResponse> SuspendBindingAsync(
+        this OtpOperations.OtpOperationsClient operations, string contractor, string? requestId = null) =>
+        operations.SuspendBindingAsync(new()
+        {
+            RequestId = requestId ?? NewRequestId(), InstitutionId = "demo", ContractorId = contractor, Reason = "a court order",
+        });
+
+    public static AsyncUnaryCall<ResumeBindingResponse> ResumeBindingAsync(
+        this OtpOperations.OtpOperationsClient operations, string contractor, string? requestId = null) =>
+        operations.ResumeBindingAsync(new()
+        {
+            RequestId = requestId ?? NewRequestId(), InstitutionId = "demo", ContractorId = contractor, Reason = "it was lifted",
+        });
+
+    public static AsyncUnaryCall<IssueTemporaryOtpResponse> IssueTemporaryOtpAsync(
+        this OtpOperations.OtpOperationsClient operations,
+        string contractor,
+        int uses = 0,
+        TimeSpan? validFor = null,
+        string person = "",
+        string? requestId = null) =>
+        operations.IssueTemporaryOtpAsync(new()
+        {
+            RequestId = requestId ?? NewRequestId(),
+            InstitutionId = "demo",
+            ContractorId = contractor,
+            Uses = uses,
+            ValidFor = validFor?.ToDuration(),
+            Reason = "the phone is at home",
+            OperatorId = person,
+        });
+
+    public static AsyncUnaryCall<ConfirmTemporaryOtpResponse> ConfirmTemporaryOtpAsync(
+        this OtpOperations.OtpOperationsClient operations, string contractor, string person = "") =>
+        operations.ConfirmTemporaryOtpAsync(new()
+        {
+            RequestId = NewRequestId(), InstitutionId = "demo", ContractorId = contractor, Reason = "called back", OperatorId = person,
+        });
+
+    public static AsyncUnaryCall<CheckOtpResponse> CheckOtpAsync(
+        this OtpOperations.OtpOperationsClient operations, string contractor, string otp, string? requestId = null) =>
+        operations.CheckOtpAsync(new()
+        {
+            RequestId = requestId ?? NewRequestId(), InstitutionId = "demo", ContractorId = contractor, Otp = otp, Reason = "cannot log in",
+        });
 
     /// <summary>A contractor with an active binding, registered with the OTP of the step before the current one.</summary>
     public static async Task<(string Contractor, SoftToken Token)> RegisteredAsync(

@@ -32,10 +32,10 @@ internal sealed class SoftToken
     /// <summary>The OTP shown at a moment, or some steps before or after it.</summary>
     public string At(DateTimeOffset moment, int steps = 0) => totp.ComputeTotp(moment.UtcDateTime.AddSeconds(steps * PeriodSeconds));
 
-    /// <summary>Digits that no step near the moment shows.</summary>
+    /// <summary>Digits that no step within an hour of the moment shows: a wrong OTP, and not one of a clock that is off.</summary>
     public string WrongAt(DateTimeOffset moment)
     {
-        var near = Enumerable.Range(-3, 7).Select(steps => At(moment, steps)).ToHashSet();
+        var near = Enumerable.Range(-125, 251).Select(steps => At(moment, steps)).ToHashSet();
         return Enumerable.Range(0, 100).Select(n => n.ToString().PadLeft(At(moment).Length, '0')).First(otp => !near.Contains(otp));
     }
 }

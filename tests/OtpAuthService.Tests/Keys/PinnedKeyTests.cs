@@ -90,11 +90,11 @@ public class PinnedKeyTests
     private static IEnumerable<object> Holders()
     {
         var key = NewKey();
-        var credential = new KeyedCredential(1, 0, key, Algorithm.Sha1, 6, 30, 0, CredentialStatus.Active);
+        var credential = new KeyedCredential(1, 0, key, Algorithm.Sha1, 6, 30, 0, CredentialStatus.Active, "issued");
         yield return key;
         yield return credential;
         yield return new BoundKey(1, credential);
-        yield return new CheckedOtp(credential, FitsCredential: true, default, Step: null);
+        yield return new CheckedOtp(credential, FitsCredential: true, default, Step: null, default);
         yield return new PskcCredential("ABCD00000001", Encoding.ASCII.GetBytes(Text), Algorithm.Sha1, 6, 30, null, null, null);
         yield return new IssuedCredential(CredentialId.Parse("ABCD00000001"), $"otpauth://totp/x?secret={Text}", Repeated: false);
         _ = Otp.TryParse("91827364", out var otp);
@@ -136,7 +136,7 @@ public class PinnedKeyTests
     private static PinnedKey Keep(CredentialKeyCache cache, int who)
     {
         var key = NewKey();
-        cache.Keep(Of(who), new BoundKey(1, new KeyedCredential(1, 0, key, Algorithm.Sha1, 6, 30, 0, CredentialStatus.Active)));
+        cache.Keep(Of(who), new BoundKey(1, new KeyedCredential(1, 0, key, Algorithm.Sha1, 6, 30, 0, CredentialStatus.Active, "issued")));
         key.Dispose();
         return key;
     }

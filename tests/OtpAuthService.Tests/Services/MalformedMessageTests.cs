@@ -214,7 +214,7 @@ public class MalformedMessageTests
 
     private static readonly string[] Overridden =
     [
-        "GetRequirement", "Register", "Verify", "Suspend", "GetInstitution", "SetInstitutionPolicy", "IssueCredential", "ImportCredentials",
+        "GetRequirement", "Register", "Verify", "Suspend", "Replace", "Resynchronize", "GetInstitution", "SetInstitutionPolicy", "IssueCredential", "ImportCredentials",
         "GetCredential", "GetBinding", "ReportLost", "StopBypass", "ResumeBypass", "SetBypassOptOut",
         "RotateKeys", "GetKeyStatus", "QueryAudit", "VerifyAudit",
     ];

@@ -58,6 +58,11 @@ public class RolesTests(StoreKind kind)
     [TestCase("SetInstitutionPolicy", "O")]
     [TestCase("IssueCredential", "O")]
     [TestCase("ImportCredentials", "O")]
+    [TestCase("SetSupplier", "O")]
+    [TestCase("GetSuppliers", "OA")]
+    [TestCase("RequestExport", "O")]
+    [TestCase("ConfirmExport", "O")]
+    [TestCase("ExportCredentials", "O")]
     [TestCase("GetCredential", "OA")]
     [TestCase("GetBinding", "OA")]
     [TestCase("ReportLost", "O")]
@@ -66,6 +71,7 @@ public class RolesTests(StoreKind kind)
     [TestCase("SuspendBinding", "O")]
     [TestCase("ResumeBinding", "O")]
     [TestCase("IssueTemporaryOtp", "O")]
+    [TestCase("ConfirmTemporaryOtp", "O")]
     [TestCase("StopBypass", "O")]
     [TestCase("ResumeBypass", "O")]
     [TestCase("SetBypassOptOut", "O")]
@@ -75,6 +81,9 @@ public class RolesTests(StoreKind kind)
     [TestCase("RotateKeys", "O")]
     [TestCase("GetKeyStatus", "OA")]
     [TestCase("RaiseFence", "O")]
+    [TestCase("GetFence", "OA")]
+    [TestCase("StreamEvents", "OA")]
+    [TestCase("Diagnose", "OA")]
     public async Task Method_CalledByEachRole_IsLetInOrPermissionDenied(string method, string roles)
     {
         var callers = new Dictionary<char, OtpService> { ['F'] = frontend, ['M'] = gateway, ['O'] = helpDesk, ['A'] = auditor, ['-'] = nobody };

@@ -110,7 +110,7 @@ public class StaleReadingTests(StoreKind kind)
             {
                 Otp = matched.Otp,
                 Policy = matched.Institution,
-                Proposal = OtpChecker.Propose(matched.Otp, matched.Institution),
+                Proposal = OtpChecker.Propose(matched.Otp, matched.Institution, service.Clock.GetUtcNow()),
             });
     }
 

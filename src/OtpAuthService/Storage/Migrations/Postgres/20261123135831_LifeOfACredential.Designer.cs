@@ -366,11 +366,11 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("integer")
                         .HasColumnName("digits");
 
-                    b.Property<long>("DriftSeen")
+                    b.Property<int>("DriftDays")
                         .ValueGeneratedOnAdd()
-                        .HasColumnType("bigint")
-                        .HasDefaultValue(0L)
-                        .HasColumnName("drift_seen");
+                        .HasColumnType("integer")
+                        .HasDefaultValue(0)
+                        .HasColumnName("drift_days");
 
                     b.Property<int>("DriftSteps")
                         .HasColumnType("integer")

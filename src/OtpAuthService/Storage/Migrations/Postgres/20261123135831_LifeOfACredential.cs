@@ -33,12 +33,12 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                 nullable: false,
                 defaultValue: false);
 
-            migrationBuilder.AddColumn<long>(
-                name: "drift_seen",
+            migrationBuilder.AddColumn<int>(
+                name: "drift_days",
                 table: "credentials",
-                type: "bigint",
+                type: "integer",
                 nullable: false,
-                defaultValue: 0L);
+                defaultValue: 0);
 
             migrationBuilder.AddColumn<long>(
                 name: "out_of_sync_step",
@@ -156,7 +156,7 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                 table: "institutions");
 
             migrationBuilder.DropColumn(
-                name: "drift_seen",
+                name: "drift_days",
                 table: "credentials");
 
             migrationBuilder.DropColumn(

@@ -363,11 +363,11 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("integer")
                         .HasColumnName("digits");
 
-                    b.Property<long>("DriftSeen")
+                    b.Property<int>("DriftDays")
                         .ValueGeneratedOnAdd()
-                        .HasColumnType("bigint")
-                        .HasDefaultValue(0L)
-                        .HasColumnName("drift_seen");
+                        .HasColumnType("integer")
+                        .HasDefaultValue(0)
+                        .HasColumnName("drift_days");
 
                     b.Property<int>("DriftSteps")
                         .HasColumnType("integer")
@@ -458,6 +458,60 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasName("pk_loss_reports");
 
                     b.ToTable("loss_reports", (string)null);
+                });
+
+            modelBuilder.Entity("OtpAuthService.Credentials.SupplierDates", b =>
+                {
+                    b.Property<long>("Id")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("bigint")
+                        .HasColumnName("id");
+
+                    NpgsqlPropertyBuilderExtensions.UseIdentityByDefaultColumn(b.Property<long>("Id"));
+
+                    b.Property<string>("CallerId")
+                        .IsRequired()
+                        .HasMaxLength(128)
+                        .HasColumnType("character varying(128)")
+                        .HasColumnName("caller_id")
+                        .UseCollation("C");
+
+                    b.Property<long?>("NoRegistrationFrom")
+                        .HasColumnType("bigint")
+                        .HasColumnName("no_registration_from");
+
+                    b.Property<string>("OperatorId")
+                        .HasMaxLength(64)
+                        .HasColumnType("character varying(64)")
+                        .HasColumnName("operator_id")
+                        .UseCollation("C");
+
+                    b.Property<string>("Reason")
+                        .IsRequired()
+                        .HasMaxLength(200)
+                        .HasColumnType("character varying(200)")
+                        .HasColumnName("reason")
+                        .UseCollation("C");
+
+                    b.Property<long>("SetAt")
+                        .HasColumnType("bigint")
+                        .HasColumnName("set_at");
+
+                    b.Property<string>("Supplier")
+                        .IsRequired()
+                        .HasMaxLength(64)
+                        .HasColumnType("character varying(64)")
+                        .HasColumnName("supplier")
+                        .UseCollation("C");
+
+                    b.Property<long?>("VerifyUntil")
+                        .HasColumnType("bigint")
+                        .HasColumnName("verify_until");
+
+                    b.HasKey("Id")
+                        .HasName("pk_supplier_dates");
+
+                    b.ToTable("supplier_dates", (string)null);
                 });
 
             modelBuilder.Entity("OtpAuthService.Institutions.Institution", b =>

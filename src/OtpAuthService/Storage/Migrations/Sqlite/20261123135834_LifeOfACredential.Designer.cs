@@ -340,11 +340,11 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("INTEGER")
                         .HasColumnName("digits");
 
-                    b.Property<long>("DriftSeen")
+                    b.Property<int>("DriftDays")
                         .ValueGeneratedOnAdd()
                         .HasColumnType("INTEGER")
-                        .HasDefaultValue(0L)
-                        .HasColumnName("drift_seen");
+                        .HasDefaultValue(0)
+                        .HasColumnName("drift_days");
 
                     b.Property<int>("DriftSteps")
                         .HasColumnType("INTEGER")

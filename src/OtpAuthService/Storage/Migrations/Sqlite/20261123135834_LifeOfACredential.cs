@@ -33,12 +33,12 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                 nullable: false,
                 defaultValue: false);
 
-            migrationBuilder.AddColumn<long>(
-                name: "drift_seen",
+            migrationBuilder.AddColumn<int>(
+                name: "drift_days",
                 table: "credentials",
                 type: "INTEGER",
                 nullable: false,
-                defaultValue: 0L);
+                defaultValue: 0);
 
             migrationBuilder.AddColumn<long>(
                 name: "out_of_sync_step",
@@ -160,7 +160,7 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                 table: "institutions");
 
             migrationBuilder.DropColumn(
-                name: "drift_seen",
+                name: "drift_days",
                 table: "credentials");
 
             migrationBuilder.DropColumn(

@@ -337,11 +337,11 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("INTEGER")
                         .HasColumnName("digits");
 
-                    b.Property<long>("DriftSeen")
+                    b.Property<int>("DriftDays")
                         .ValueGeneratedOnAdd()
                         .HasColumnType("INTEGER")
-                        .HasDefaultValue(0L)
-                        .HasColumnName("drift_seen");
+                        .HasDefaultValue(0)
+                        .HasColumnName("drift_days");
 
                     b.Property<int>("DriftSteps")
                         .HasColumnType("INTEGER")
@@ -430,6 +430,54 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasName("pk_loss_reports");
 
                     b.ToTable("loss_reports", (string)null);
+                });
+
+            modelBuilder.Entity("OtpAuthService.Credentials.SupplierDates", b =>
+                {
+                    b.Property<long>("Id")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("id");
+
+                    b.Property<string>("CallerId")
+                        .IsRequired()
+                        .HasMaxLength(128)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("caller_id");
+
+                    b.Property<long?>("NoRegistrationFrom")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("no_registration_from");
+
+                    b.Property<string>("OperatorId")
+                        .HasMaxLength(64)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("operator_id");
+
+                    b.Property<string>("Reason")
+                        .IsRequired()
+                        .HasMaxLength(200)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("reason");
+
+                    b.Property<long>("SetAt")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("set_at");
+
+                    b.Property<string>("Supplier")
+                        .IsRequired()
+                        .HasMaxLength(64)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("supplier");
+
+                    b.Property<long?>("VerifyUntil")
+                        .HasColumnType("INTEGER")
+                        .HasColumnName("verify_until");
+
+                    b.HasKey("Id")
+                        .HasName("pk_supplier_dates");
+
+                    b.ToTable("supplier_dates", (string)null);
                 });
 
             modelBuilder.Entity("OtpAuthService.Institutions.Institution", b =>

@@ -1,0 +1,23 @@
+namespace OtpAuthService.Credentials;
+
+/// <summary>Until when a supplier's credentials are taken, as an operator set it. Rows are kept as history; a supplier's newest one is in force.</summary>
+internal sealed class SupplierDates
+{
+    public long Id { get; init; }
+
+    public required string Supplier { get; init; }
+
+    /// <summary>From then on its credentials cannot be registered anew; null: without end.</summary>
+    public DateTimeOffset? NoRegistrationFrom { get; init; }
+
+    /// <summary>From then on OTPs of its credentials are refused; null: without end.</summary>
+    public DateTimeOffset? VerifyUntil { get; init; }
+
+    public required string CallerId { get; init; }
+
+    public string? OperatorId { get; init; }
+
+    public required string Reason { get; init; }
+
+    public required DateTimeOffset SetAt { get; init; }
+}

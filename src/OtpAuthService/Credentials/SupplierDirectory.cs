@@ -1,0 +1,56 @@
+using Microsoft.EntityFrameworkCore;
+using OtpAuthService.Institutions;
+using OtpAuthService.Storage;
+using OtpAuthService.Submissions;
+
+namespace OtpAuthService.Credentials;
+
+/// <summary>
+/// SetSupplier and GetSuppliers: until when a supplier's credentials are taken. Replicas learn of a change with their institutions' policies, within
+/// <see cref="InstitutionDirectory.Age"/>.
+/// </summary>
+internal sealed class SupplierDirectory(DecisionLedger ledger, OtpStore store, InstitutionDirectory institutions)
+{
+    public async Task<Answer> SetAsync(
+        Submission submission, string supplier, DateTimeOffset? noRegistrationFrom, DateTimeOffset? verifyUntil, CancellationToken cancellation)
+    {
+        var answer = await ledger.DecideApartAsync(new PendingDecision(
+            submission,
+            turn =>
+            {
+                turn.Db.SupplierDates.Add(new SupplierDates
+                {
+                    Supplier = supplier,
+                    NoRegistrationFrom = noRegistrationFrom,
+                    VerifyUntil = verifyUntil,
+                    CallerId = submission.Caller.Id,
+                    OperatorId = submission.Operator,
+                    Reason = submission.Reason!,
+                    SetAt = turn.Now,
+                });
+                return new(Verdict.Accepted);
+            },
+            cancellation));
+        institutions.ForgetAll();
+        return answer;
+    }
+
+    /// <summary>All that credentials name, and all that dates were set of, by name.</summary>
+    public Task<List<SupplierState>> ReadAsync(CancellationToken cancellation) => store.ReadAsync(
+        async (db, stop) =>
+        {
+            var counts = await db.Credentials.GroupBy(c => c.Supplier).Select(g => new { g.Key, Count = g.LongCount() }).ToDictionaryAsync(g => g.Key, g => g.Count, stop);
+            var dates = await Suppliers.InForce(db).ToDictionaryAsync(d => d.Supplier, stop);
+            return counts.Keys.Union(dates.Keys)
+                .Order(StringComparer.Ordinal)
+                .Select(name => new SupplierState(name, counts.GetValueOrDefault(name), dates.GetValueOrDefault(name)))
+                .ToList();
+        },
+        cancellation);
+}
+
+/// <summary>A supplier as operators see it.</summary>
+/// <param name="Name">As credentials name it.</param>
+/// <param name="Credentials">How many it made.</param>
+/// <param name="Dates">Null where none were ever set.</param>
+internal sealed record SupplierState(string Name, long Credentials, SupplierDates? Dates);
