@@ -5,6 +5,7 @@ using Grpc.Core;
 using OtpAuthService.Diagnoses;
 using OtpAuthService.Services;
 using OtpAuthService.V1;
+using Diagnosis = OtpAuthService.V1.Diagnosis;
 
 namespace OtpCtl.Commands.Doctor;
 

@@ -80,7 +80,7 @@ internal static class MigrateCommand
         AnswerOutput.Write(parsed, new JsonObject
         {
             ["applied"] = applied,
-            ["schema_before"] = schema.Applied.LastOrDefault() ?? "empty",
+            ["schema_before"] = schema.Applied is [.., var newest] ? newest : "empty",
             ["migrations"] = new JsonArray([.. schema.Pending.Select(migration => JsonValue.Create(migration))]),
         });
         if (!applied)
