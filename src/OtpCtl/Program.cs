@@ -48,7 +48,7 @@ internal static class Program
             new Command("credential", "OTP generators: issue, import, show.")
             {
                 Credential.IssueCommand.Create(),
-                Credential.ImportCommand.Create().WithExample("otpctl credential import tokens.xml --supplier Example --key-file key.hex"),
+                Credential.ImportCommand.Create(),
                 Credential.ShowCommand.Create(),
             },
             new Command("institution", "The bank and its policy: show, set.")

@@ -9,6 +9,8 @@ namespace OtpAuthService.Diagnoses;
 /// </summary>
 internal sealed class DatabaseCheck(StoreSet stores, IOptions<OtpAuthOptions> options, TimeProvider time)
 {
+    private const string GiveRights = "Run otpctl migrate --apply as the role that owns the tables: it gives otp_service its rights. Roles are made by deploy/make-roles.sql.";
+
     public async Task<List<Finding>> LookAsync(CancellationToken stop)
     {
         try
@@ -22,6 +24,10 @@ internal sealed class DatabaseCheck(StoreSet stores, IOptions<OtpAuthOptions> op
             }
 
             return found;
+        }
+        catch (Exception refused) when (StoreErrors.IsForbidden(refused))
+        {
+            return [Finding.Fault("database.rights", $"{stores.Name} refuses the service's role: {StoreErrors.ReasonOf(refused)}.", GiveRights)];
         }
         catch (Exception outage) when (StoreErrors.IsOutage(outage) && !stop.IsCancellationRequested)
         {
@@ -85,12 +91,13 @@ internal sealed class DatabaseCheck(StoreSet stores, IOptions<OtpAuthOptions> op
             : Finding.Ok("database.commits", $"{detail}.");
     }
 
-    private async Task<Finding> LookAtRightsAsync(CancellationToken stop) => await stores.CanRewriteAuditAsync(stop)
-        ? Finding.Warning(
+    private async Task<Finding> LookAtRightsAsync(CancellationToken stop) => await stores.ReadMissingRightsAsync(stop) is [_, ..] missing
+        ? Finding.Fault("database.rights", $"The service's role lacks rights: {string.Join("; ", missing)}.", GiveRights)
+        : await stores.CanRewriteAuditAsync(stop) ? Finding.Warning(
             "database.rights",
             "The service's role can alter and remove audit records: chains and heads show that it was done, but nothing keeps it from being done.",
             "Run the service as otp_service, see deploy/make-roles.sql.")
-        : Finding.Ok("database.rights", "The service's role cannot alter audit records.");
+        : Finding.Ok("database.rights", "The service's role has the rights that it needs, and cannot alter audit records.");
 
     private Finding JudgeConnections(PostgresServerState server)
     {

@@ -17,7 +17,11 @@ internal sealed class KekCheck(StoreSet stores, IKekProvider kek, DataKeys dataK
         try
         {
             var newest = await kek.NewestAsync(stop);
-            var rows = await ReadAsync(stop);
+            if (await ReadAsync(stop) is not { } rows)
+            {
+                return [Finding.Ok("kek", "The KEK provider answers. The data keys in the database cannot be read, so whether it opens them is not known.")];
+            }
+
             foreach (var row in rows)
             {
                 // The test of the KEK: data keys open under no other.
@@ -36,17 +40,17 @@ internal sealed class KekCheck(StoreSet stores, IKekProvider kek, DataKeys dataK
         }
     }
 
-    /// <summary>None where the database is out of reach, which is told by its own check.</summary>
-    private async Task<List<DataKey>> ReadAsync(CancellationToken stop)
+    /// <summary>Null where the database is out of reach or refuses, which is told by its own check.</summary>
+    private async Task<List<DataKey>?> ReadAsync(CancellationToken stop)
     {
         try
         {
             await using var db = stores.CreateContext();
             return await db.DataKeys.AsNoTracking().ToListAsync(stop);
         }
-        catch (Exception outage) when (StoreErrors.IsOutage(outage) && !stop.IsCancellationRequested)
+        catch (Exception outage) when ((StoreErrors.IsOutage(outage) || StoreErrors.IsForbidden(outage)) && !stop.IsCancellationRequested)
         {
-            return [];
+            return null;
         }
     }
 

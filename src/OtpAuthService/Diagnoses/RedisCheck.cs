@@ -53,8 +53,19 @@ internal sealed class RedisCheck(StoreSet stores, IConnectionMultiplexer? redis 
             .ToDictionary(pair => pair[0], pair => pair[1]);
         var memory = new Memory(
             NumberOf(info, "used_memory"), NumberOf(info, "maxmemory"), info.GetValueOrDefault("maxmemory_policy", "unknown"), NumberOf(info, "evicted_keys"));
-        return [Finding.Ok("redis", $"Redis {info.GetValueOrDefault("redis_version")} answers."), JudgeEviction(memory), JudgeMemory(memory)];
+        return [Finding.Ok("redis", $"Redis {info.GetValueOrDefault("redis_version")} answers."), JudgeEviction(memory), JudgeMemory(memory), JudgePersistence(info)];
     }
+
+    /// <summary>It is not needed, but where Redis cannot save what it is told to save, it takes no writes any more (MISCONF), by its default settings.</summary>
+    private static Finding JudgePersistence(Dictionary<string, string> info) =>
+        info.GetValueOrDefault("rdb_last_bgsave_status") == "err" || info.GetValueOrDefault("aof_last_write_status") == "err"
+            ? Finding.Warning(
+                "redis.persistence",
+                "Redis cannot save to its disk, and then takes no writes: what was used is not shared with other replicas. No OTP is accepted twice by that, but the database then answers, slower.",
+                "See to its disk, or turn saving off (save \"\", appendonly no): the service needs none.")
+            : Finding.Ok(
+                "redis.persistence",
+                $"Redis appends to a file: {(info.GetValueOrDefault("aof_enabled") == "1" ? "yes" : "no")}. The service needs no file: the database answers what was lost in a restart.");
 
     /// <summary>
     /// All keys of the service end by themselves. volatile-ttl takes those that are about to; the other policies take any, also those that answer

@@ -178,6 +178,42 @@ internal sealed class StoreSet : IDisposable
         return (bool)(await command.ExecuteScalarAsync(stop))!;
     }
 
+    /// <summary>Rights of <see cref="Grants.OfService"/> that the role lacks, in words; none on SQLite. What the schema lacks is another question.</summary>
+    public async Task<IReadOnlyList<string>> ReadMissingRightsAsync(CancellationToken stop)
+    {
+        if (postgres is null)
+        {
+            return [];
+        }
+
+        var needed = Grants.OfService();
+        await using var command = postgres.CreateCommand(
+            """
+            SELECT concat(privilege, ' (' || string_agg(nullif(col, ''), ', ' ORDER BY col) || ')', ' on ', thing)
+            FROM unnest($1, $2, $3) AS needed (privilege, thing, col)
+            LEFT JOIN pg_attribute ON attrelid = to_regclass(CASE WHEN privilege <> 'EXECUTE' THEN thing END) AND attname = nullif(col, '')
+            WHERE NOT CASE
+                WHEN privilege = 'EXECUTE' THEN has_function_privilege(to_regprocedure(thing), privilege)
+                WHEN col = '' THEN has_table_privilege(to_regclass(thing), privilege)
+                ELSE has_column_privilege(to_regclass(thing), attnum, privilege)
+            END
+            GROUP BY privilege, thing ORDER BY thing, privilege
+            """);
+        foreach (var values in new[] { needed.Select(right => right.Privilege), needed.Select(right => right.Thing), needed.Select(right => right.Column) })
+        {
+            command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. values] });
+        }
+
+        await using var rows = await command.ExecuteReaderAsync(stop);
+        var missing = new List<string>();
+        while (await rows.ReadAsync(stop))
+        {
+            missing.Add(rows.GetString(0));
+        }
+
+        return missing;
+    }
+
     public void Dispose()
     {
         postgres?.Dispose();

@@ -1,7 +1,10 @@
 using System.CommandLine;
+using System.Security.Cryptography;
+using System.Text.Json.Nodes;
 using System.Xml;
 using Google.Protobuf;
 using Grpc.Core;
+using OtpAuthService.Credentials;
 using OtpAuthService.V1;
 
 namespace OtpCtl.Commands.Credential;
@@ -43,7 +46,7 @@ internal static class ImportCommand
     {
         var command = new Command("import", "Takes in a supplier's file of credentials, all or nothing.")
         {
-            File, Format, Supplier, KeyFile, KeyStdin, OperatorOption.Option, ServiceCall.RequestIdOption,
+            File, Format, Supplier, KeyFile, KeyStdin, OperatorOption.Option, ApplyOption.Option, ServiceCall.RequestIdOption,
         };
         command.Validators.Add(result =>
         {
@@ -53,26 +56,67 @@ internal static class ImportCommand
             }
         });
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => ImportAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl credential import tokens.xml --supplier Example --key-file key.hex --apply");
     }
 
     private static async Task<int> ImportAsync(ParseResult parsed, ServiceCall call)
     {
         var file = await System.IO.File.ReadAllBytesAsync(parsed.GetRequiredValue(File).FullName, call.Cancellation);
+        var key = await ReadKeyAsync(parsed, file, call.Cancellation);
+        if (!parsed.GetValue(ApplyOption.Option))
+        {
+            Describe(parsed, file, key);
+            return ExitCode.Success;
+        }
+
         var header = new ImportCredentialsHeader
         {
             RequestId = call.RequestId,
             InstitutionId = call.Institution,
             Format = ImportFormat.Pskc,
             Supplier = parsed.GetValue(Supplier) ?? "",
-            PreSharedKey = ByteString.CopyFrom(await ReadKeyAsync(parsed, file, call.Cancellation)),
+            PreSharedKey = ByteString.CopyFrom(key),
             OperatorId = OperatorOption.Read(parsed),
         };
         using var upload = call.Service.Operations.ImportCredentials(
             deadline: (TimeProvider.System.GetUtcNow() + Deadline).UtcDateTime, cancellationToken: call.Cancellation);
         await SendAsync(upload.RequestStream, header, file);
-        AnswerOutput.Write(parsed, await upload.ResponseAsync);
+        AnswerOutput.WriteApplied(parsed, await upload.ResponseAsync);
         return ExitCode.Success;
+    }
+
+    /// <summary>The dry run: the file as the service would read it, read here. Nothing is sent, so credentials that are already there go unseen.</summary>
+    private static void Describe(ParseResult parsed, byte[] file, byte[] key)
+    {
+        var read = Read(parsed, file, key);
+        AnswerOutput.Write(parsed, new JsonObject
+        {
+            ["applied"] = false,
+            ["rpc"] = "ImportCredentials",
+            ["credentials"] = read.Count,
+            ["first"] = read[0].Id,
+            ["last"] = read[^1].Id,
+            ["supplier"] = parsed.GetValue(Supplier) ?? string.Join(", ", read.Select(credential => credential.Manufacturer).OfType<string>().Distinct()),
+        });
+        Change.WriteLastLine(parsed);
+    }
+
+    private static IReadOnlyList<PskcCredential> Read(ParseResult parsed, byte[] file, byte[] key)
+    {
+        try
+        {
+            var read = PskcReader.Read(new MemoryStream(file), key);
+            foreach (var credential in read)
+            {
+                CryptographicOperations.ZeroMemory(credential.Key);
+            }
+
+            return read;
+        }
+        catch (PskcException refused)
+        {
+            throw new UsageException($"the service would not take '{parsed.GetRequiredValue(File).Name}': {refused.Message}");
+        }
     }
 
     private static async Task SendAsync(IClientStreamWriter<ImportCredentialsRequest> stream, ImportCredentialsHeader header, byte[] file)
