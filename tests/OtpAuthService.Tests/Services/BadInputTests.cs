@@ -15,7 +15,7 @@ namespace OtpAuthService.Tests.Services;
 public class BadInputTests(StoreKind kind)
 {
     private static readonly string[] CustomerRpcs = ["Verify", "Register", "Suspend", "Replace", "Resynchronize", "GetRequirement"];
-    private static readonly string[] OperatorRpcs = ["IssueCredential", "GetCredential", "GetBinding"];
+    private static readonly string[] OperatorRpcs = ["IssueCredential", "GetCredential", "GetBinding", "Diagnose"];
 
     private OtpService service = null!;
 
@@ -306,6 +306,7 @@ public class BadInputTests(StoreKind kind)
             "IssueCredential" => new IssueCredentialRequest { RequestId = id, InstitutionId = Institution },
             "GetCredential" => new GetCredentialRequest { InstitutionId = Institution, CredentialId = token.CredentialId },
             "GetBinding" => new GetBindingRequest { InstitutionId = Institution, ContractorId = contractor },
+            "Diagnose" => new DiagnoseRequest { InstitutionId = Institution },
             _ => throw new ArgumentOutOfRangeException(nameof(rpc), rpc, "Not an RPC of the table."),
         };
     }
@@ -321,6 +322,7 @@ public class BadInputTests(StoreKind kind)
         IssueCredentialRequest issue => await service.Operations.IssueCredentialAsync(issue),
         GetCredentialRequest get => await service.Operations.GetCredentialAsync(get),
         GetBindingRequest get => await service.Operations.GetBindingAsync(get),
+        DiagnoseRequest diagnose => await service.Operations.DiagnoseAsync(diagnose),
         _ => throw new ArgumentOutOfRangeException(nameof(request), request.Descriptor.Name, "Not a request of the table."),
     };
 

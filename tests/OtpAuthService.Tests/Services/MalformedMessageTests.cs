@@ -216,7 +216,7 @@ public class MalformedMessageTests
     [
         "GetRequirement", "Register", "Verify", "Suspend", "Replace", "Resynchronize", "GetInstitution", "SetInstitutionPolicy", "IssueCredential", "ImportCredentials",
         "GetCredential", "GetBinding", "ReportLost", "StopBypass", "ResumeBypass", "SetBypassOptOut",
-        "RotateKeys", "GetKeyStatus", "QueryAudit", "VerifyAudit",
+        "RotateKeys", "GetKeyStatus", "QueryAudit", "VerifyAudit", "Diagnose",
     ];
 
     private static readonly CallerRoles[] Roles = Enum.GetValues<CallerRoles>();
