@@ -195,7 +195,7 @@ public sealed class OtpCtlServiceTests
         var contractor = Calls.NewContractor();
         var token = await IssueAsync();
         var now = await MomentEarlyInAStepAsync(token.PeriodSeconds);
-        Assert.That((await OtpCtlAsync("credential", "show", token.CredentialId)).Output, Does.Contain("credential.status: ACTIVE\n"));
+        Assert.That((await OtpCtlAsync("credential", "show", token.CredentialId)).Output, Does.Contain("\nstatus: ACTIVE\n"));
 
         string[] register = ["binding", "register", "--contractor", contractor, "--credential", token.CredentialId, "--apply"];
         var registered = await OtpCtlAsync(stdin: token.At(now, -1) + "\n", register);
@@ -262,7 +262,7 @@ public sealed class OtpCtlServiceTests
             Assert.That((imported.ExitCode, imported.Output), Is.EqualTo((0, """{"applied":true,"imported":1,"repeated":false}""" + "\n")), imported.Errors);
             Assert.That(twice.ExitCode, Is.EqualTo(3));
             Assert.That(twice.Errors, Does.StartWith("otpctl: ALREADY_EXISTS: "));
-            Assert.That(shown.Output, Does.Contain("credential.supplier: トークン株式会社\n"));
+            Assert.That(shown.Output, Does.Contain("\nsupplier: トークン株式会社\n"));
         }
     }
 
