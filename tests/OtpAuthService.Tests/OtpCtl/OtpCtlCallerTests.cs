@@ -4,6 +4,7 @@ using OtpAuthService.Tests.Fixtures;
 namespace OtpAuthService.Tests;
 
 /// <summary>The callers' file, edited without a service: as people wrote it, and only into what the service takes.</summary>
+[System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
 public sealed class OtpCtlCallerTests
 {
     private const string Written =

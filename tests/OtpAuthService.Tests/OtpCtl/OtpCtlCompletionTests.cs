@@ -4,6 +4,7 @@ using OtpAuthService.Tests.Fixtures;
 namespace OtpAuthService.Tests;
 
 /// <summary>Completion in the shells themselves: each loads its script as operators do, and is asked what comes next.</summary>
+[System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
 public sealed class OtpCtlCompletionTests
 {
     private string folder = null!;

@@ -4,6 +4,7 @@ using OtpAuthService.Tests.Fixtures;
 namespace OtpAuthService.Tests;
 
 /// <summary>The schema brought up to date without a service, as the role that owns it.</summary>
+[System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
 public sealed class OtpCtlMigrateTests
 {
     private const string Variable = "ConnectionStrings__Postgres";
