@@ -227,7 +227,7 @@ internal static class AnswerOutput
 
     // What GetCredential tells is the credential: its fields stand for themselves.
     private static bool IsAllOf(IMessage message, FieldDescriptor field) =>
-        field.FieldType == FieldType.Message && message.Descriptor.Name == $"Get{field.MessageType.Name}Response";
+        field is { IsRepeated: false, FieldType: FieldType.Message } && message.Descriptor.Name == $"Get{field.MessageType.Name}Response";
 
     private static IEnumerable<(string Name, string Value)> Rows(JsonNode? node, string name = "") => node switch
     {

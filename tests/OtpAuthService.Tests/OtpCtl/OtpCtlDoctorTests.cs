@@ -374,7 +374,9 @@ public sealed class OtpCtlDoctorTests
                 new FakeTimeProvider(TimeProvider.System.GetUtcNow()),
                 [
                     $"--ConnectionStrings:Postgres={PostgresServer.As(stores.PostgresConnectionString!, "otp_service")}", "--OtpAuth:MigrateOnStart=false",
-                    "--OtpAuth:LocalCaller:Enabled=false", $"--OtpAuth:AuditHeadsFile={heads}", "--OtpAuth:AuditHeadInterval=00:00:01", .. callers.Settings, .. settings,
+                    "--OtpAuth:LocalCaller:Enabled=false", $"--OtpAuth:AuditHeadsFile={heads}", "--OtpAuth:AuditHeadInterval=00:00:01",
+                    // No plaintext beside it.
+                    "--Kestrel:Endpoints:Grpc:Url=https://127.0.0.1:0", .. callers.Settings.Where(setting => !setting.Contains(":GrpcTls:", StringComparison.Ordinal)), .. settings,
                 ]);
             if (!settings.Any(setting => setting.Contains("AuditHeadsFile", StringComparison.Ordinal)))
             {
