@@ -17,6 +17,9 @@ packages=(
   zbar-tools
   # What deploy/make-certificates.sh makes certificates with, and a second opinion on those of the tests.
   openssl
+  # Shells whose completion of otpctl is tried in them; bash is there.
+  zsh
+  fish
   # A PKCS#11 module in software, and the tool an operator makes its keys with.
   softhsm2
   opensc

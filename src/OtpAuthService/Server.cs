@@ -8,6 +8,7 @@ using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
+using OtpAuthService.Diagnoses;
 using OtpAuthService.Hosting;
 using OtpAuthService.Institutions;
 using OtpAuthService.Keys;
@@ -43,6 +44,7 @@ internal static class Server
         builder.Services.AddStores(builder.Configuration);
         AddCredentials(builder.Services);
         AddDecisions(builder.Services);
+        AddDiagnosis(builder.Services);
         AddGrpc(builder.Services, embedded);
         AddMetrics(builder.Services);
         EdgeLimits.Apply(builder);
@@ -177,6 +179,15 @@ internal static class Server
         .AddSingleton<FenceRaising>()
         .AddSingleton<OtpRequirement>()
         .AddSingleton<OtpVerifier>();
+
+    private static void AddDiagnosis(IServiceCollection services) => services
+        .AddSingleton<DatabaseCheck>()
+        .AddSingleton<RedisCheck>()
+        .AddSingleton<KekCheck>()
+        .AddSingleton<CertificateCheck>()
+        .AddSingleton<CallerCheck>()
+        .AddSingleton<AuditCheck>()
+        .AddSingleton<Diagnosis>();
 
     /// <summary>All that is around a call, whatever it does.</summary>
     internal static void AddGrpc(IServiceCollection services, bool embedded)

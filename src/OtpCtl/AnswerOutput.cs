@@ -1,6 +1,9 @@
 using System.Collections;
 using System.CommandLine;
 using System.Globalization;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
 using Google.Protobuf.WellKnownTypes;
@@ -17,6 +20,9 @@ internal static class AnswerOutput
     private static readonly JsonFormatter Json =
         new(JsonFormatter.Settings.Default.WithFormatDefaultValues(true).WithPreserveProtoFieldNames(true));
 
+    private static readonly JsonSerializerOptions Compact = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>What was read.</summary>
     public static void Write(ParseResult parsed, IMessage answer)
     {
         var output = parsed.InvocationConfiguration.Output;
@@ -30,36 +36,173 @@ internal static class AnswerOutput
         }
         else
         {
-            foreach (var (name, value) in Rows(answer))
+            WriteRows(output, Rows(answer));
+        }
+    }
+
+    /// <summary>The answer to what was changed, or would be; in JSON, "applied" says which.</summary>
+    public static void WriteApplied(ParseResult parsed, IMessage answer, bool applied = true)
+    {
+        if (!parsed.GetValue(GlobalOptions.Json))
+        {
+            Write(parsed, answer);
+            return;
+        }
+
+        var document = Node(answer);
+        document.Insert(0, "applied", applied);
+        WriteJson(parsed, document);
+    }
+
+    /// <summary>What is there now, and what would be sent. What the request only repeats is told as what changes.</summary>
+    public static void WriteDryRun(ParseResult parsed, IMessage request, IMessage? now)
+    {
+        var rpc = request.Descriptor.Name[..^"Request".Length];
+        var changes = now is null ? [] : Changes(now, request).ToList();
+        var output = parsed.InvocationConfiguration.Output;
+        if (parsed.GetValue(GlobalOptions.Json))
+        {
+            var sent = Node(request);
+            Unsent(parsed).ForEach(name => sent.Remove(name));
+            WriteJson(parsed, new JsonObject
             {
-                output.WriteLine($"{name}: {value}");
-            }
+                ["applied"] = false,
+                ["rpc"] = rpc,
+                ["now"] = now is null ? null : Node(now),
+                ["changes"] = new JsonArray([.. changes.Select(change => new JsonObject { ["field"] = change.Name, ["from"] = change.From, ["to"] = change.To })]),
+                ["request"] = sent,
+            });
+            return;
+        }
+
+        var repeated = now?.Descriptor.Fields.InDeclarationOrder().Select(field => field.Name).ToHashSet() ?? [];
+        (string Name, string Value)[] would =
+        [
+            .. changes.Select(change => ($"change.{change.Name}", $"{change.From} → {change.To}")),
+            ("rpc", rpc),
+            .. Rows(request).Where(row => row.Value.Length > 0 && !Unsent(parsed).Contains(row.Name) && !repeated.Contains(row.Name.Split('.', '[')[0]))
+                .Select(row => ($"request.{row.Name}", row.Value)),
+            ("applied", "false"),
+        ];
+        if (IsForPeople(parsed))
+        {
+            var screen = Screen(output);
+            screen.MarkupLine(now is null ? "[bold]Now:[/] nothing" : "[bold]Now:[/]");
+            WriteForPeople(screen, now);
+            screen.MarkupLine("[bold]With --apply:[/]");
+            WriteAligned(screen, would);
+            return;
+        }
+
+        WriteRows(output, now is null ? [("now", "nothing")] : Rows(now, "now."));
+        WriteRows(output, would);
+    }
+
+    /// <summary>What did not come from the service.</summary>
+    public static void Write(ParseResult parsed, JsonObject document)
+    {
+        if (parsed.GetValue(GlobalOptions.Json))
+        {
+            WriteJson(parsed, document);
+        }
+        else if (IsForPeople(parsed))
+        {
+            WriteForPeople(Screen(parsed.InvocationConfiguration.Output), document);
+        }
+        else
+        {
+            WriteRows(parsed.InvocationConfiguration.Output, Rows(document));
         }
     }
 
     /// <summary>Whether the result goes to a terminal, not to a program.</summary>
     public static bool IsForPeople(ParseResult parsed) => !Console.IsOutputRedirected && !parsed.GetValue(GlobalOptions.Json);
 
-    /// <summary>Colour where the writer is a terminal, elsewhere the bare text. Lines are never broken: URIs are copied whole.</summary>
+    /// <summary>
+    /// Colour where the writer is a terminal and NO_COLOR (no-color.org) is not set, elsewhere the bare text. Lines are never broken: URIs are copied whole.
+    /// </summary>
     public static IAnsiConsole Screen(TextWriter writer)
     {
-        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(writer) });
+        var console = AnsiConsole.Create(new AnsiConsoleSettings
+        {
+            Out = new AnsiConsoleOutput(writer),
+            ColorSystem = GlobalOptions.FromEnvironment("NO_COLOR") is null ? ColorSystemSupport.Detect : ColorSystemSupport.NoColors,
+        });
         console.Profile.Width = 10_000;
         return console;
     }
 
-    // Lists, such as a contractor's bindings, become tables; everything before and after them, aligned lines.
-    private static void WriteForPeople(IAnsiConsole screen, IMessage answer)
+    private static void WriteJson(ParseResult parsed, JsonObject document) =>
+        parsed.InvocationConfiguration.Output.WriteLine(document.ToJsonString(Compact));
+
+    private static JsonObject Node(IMessage message) => JsonNode.Parse(Json.Format(message))!.AsObject();
+
+    private static void WriteRows(TextWriter output, IEnumerable<(string Name, string Value)> rows)
     {
-        var lists = answer.Descriptor.Fields.InDeclarationOrder().Where(field => field.IsRepeated).ToList();
+        foreach (var (name, value) in rows)
+        {
+            output.WriteLine($"{name}: {value}");
+        }
+    }
+
+    private static void WriteAligned(IAnsiConsole screen, IReadOnlyCollection<(string Name, string Value)> rows)
+    {
+        var width = rows.Select(row => row.Name.Length).DefaultIfEmpty().Max();
+        foreach (var (name, value) in rows)
+        {
+            screen.MarkupLine($"{Markup.Escape(name.PadRight(width))}  {AnswerText.Coloured(value)}");
+        }
+    }
+
+    // A dry run makes up no request id and asks for no secret.
+    private static List<string> Unsent(ParseResult parsed) =>
+        parsed.GetValue(ServiceCall.RequestIdOption) is null ? ["request_id", "otp"] : ["otp"];
+
+    // What has the same name in both: the request would replace what is there.
+    private static IEnumerable<(string Name, string From, string To)> Changes(IMessage now, IMessage request)
+    {
+        var (before, after) = (Rows(now).ToDictionary(), Rows(request).ToDictionary());
+        var shared = now.Descriptor.Fields.InDeclarationOrder().Select(field => field.Name)
+            .Intersect(request.Descriptor.Fields.InDeclarationOrder().Select(field => field.Name)).ToHashSet();
+        return from name in before.Keys.Union(after.Keys)
+               where shared.Contains(name.Split('.', '[')[0])
+               let change = (name, before.GetValueOrDefault(name, "-"), after.GetValueOrDefault(name, "-"))
+               where change.Item2 != change.Item3
+               select change;
+    }
+
+    // Lists, such as a contractor's bindings, become tables; everything before and after them, aligned lines.
+    private static void WriteForPeople(IAnsiConsole screen, IMessage? answer)
+    {
+        if (answer is null)
+        {
+            return;
+        }
+
+        // Of messages: lists of enums are rows.
+        var lists = answer.Descriptor.Fields.InDeclarationOrder().Where(field => field is { IsRepeated: true, FieldType: FieldType.Message }).ToList();
         foreach (var list in lists)
         {
             screen.Write(AsTable(list.MessageType, (IList)list.Accessor.GetValue(answer)));
         }
 
-        var rows = Rows(answer).ExceptBy(lists.Select(list => list.Name), row => row.Name.Split('[')[0]).ToList();
-        var width = rows.Max(row => row.Name.Length);
-        rows.ForEach(row => screen.MarkupLine($"{row.Name.PadRight(width)}  {AnswerText.Coloured(row.Value)}"));
+        var inTables = lists.Select(list => list.Name).ToHashSet();
+        WriteAligned(screen, [.. Rows(answer).Where(row => !inTables.Contains(row.Name.Split('[')[0]))]);
+    }
+
+    private static void WriteForPeople(IAnsiConsole screen, JsonObject document)
+    {
+        foreach (var list in document.Select(member => member.Value).OfType<JsonArray>().Where(list => list is [JsonObject, ..]))
+        {
+            var rows = list.Select(item => Rows(item).ToDictionary()).ToList();
+            var table = new Table().RoundedBorder();
+            var names = rows.SelectMany(row => row.Keys).Distinct().ToList();
+            names.ForEach(name => table.AddColumn(name));
+            rows.ForEach(row => table.AddRow([.. names.Select(name => AnswerText.Coloured(row.GetValueOrDefault(name, "")))]));
+            screen.Write(table);
+        }
+
+        WriteAligned(screen, [.. document.Where(member => member.Value is not JsonArray { Count: > 0 } list || list[0] is not JsonObject).SelectMany(member => Rows(member.Value, member.Key))]);
     }
 
     private static Table AsTable(MessageDescriptor type, IList messages)
@@ -79,8 +222,21 @@ internal static class AnswerOutput
     private static IEnumerable<(string Name, string Value)> Rows(IMessage message, string prefix = "") =>
         from field in message.Descriptor.Fields.InDeclarationOrder()
         where !field.HasPresence || field.Accessor.HasValue(message)
-        from row in RowsOf(prefix + field.Name, field.Accessor.GetValue(message))
+        from row in IsAllOf(message, field) ? Rows((IMessage)field.Accessor.GetValue(message), prefix) : RowsOf(prefix + field.Name, field.Accessor.GetValue(message))
         select row;
+
+    // What GetCredential tells is the credential: its fields stand for themselves.
+    private static bool IsAllOf(IMessage message, FieldDescriptor field) =>
+        field is { IsRepeated: false, FieldType: FieldType.Message } && message.Descriptor.Name == $"Get{field.MessageType.Name}Response";
+
+    private static IEnumerable<(string Name, string Value)> Rows(JsonNode? node, string name = "") => node switch
+    {
+        JsonObject parts => parts.SelectMany(part => Rows(part.Value, name.Length == 0 ? part.Key : $"{name}.{part.Key}")),
+        JsonArray items when items.All(item => item is JsonValue) => [(name, string.Join(", ", items.Select(item => $"{item}")))],
+        JsonArray items => items.SelectMany((item, i) => Rows(item, $"{name}[{i}]")),
+        null => [],
+        _ => [(name, $"{node}")],
+    };
 
     private static IEnumerable<(string Name, string Value)> RowsOf(string name, object value) => value switch
     {

@@ -25,8 +25,9 @@ internal static partial class AnswerText
     {
         var colour = value switch
         {
-            "ALLOW" or "ACCEPTED" or "BYPASSED" or "ACTIVE" => "green",
-            "DENY" or "MISMATCH" or "LOCKED_OUT" or "LOST" or "BYPASS_REFUSED" => "red",
+            "ALLOW" or "ACCEPTED" or "BYPASSED" or "ACTIVE" or "OK" => "green",
+            "DENY" or "MISMATCH" or "LOCKED_OUT" or "LOST" or "BYPASS_REFUSED" or "FAULT" => "red",
+            "WARNING" => "yellow",
             _ => "default",
         };
         return $"[{colour}]{Markup.Escape(value)}[/]";

@@ -11,6 +11,7 @@ internal static class ExitCode
     public const int Refused = 3;
     public const int Unavailable = 4;
     public const int NotAsWritten = 5;
+    public const int Fault = 6;
     public const int Interrupted = 130;
 
     /// <summary>The end of every --help.</summary>
@@ -19,9 +20,10 @@ internal static class ExitCode
           0    done; where the service decided: ALLOW
           1    the service decided: DENY (demo: an answer was not the expected one)
           2    wrong usage; nothing was sent
-          3    refused by the service: INVALID_ARGUMENT, PERMISSION_DENIED, NOT_FOUND, ...
-          4    no result from the service: unreachable, too slow or failed; stderr says whether the outcome is unknown
+          3    refused by the service: INVALID_ARGUMENT, PERMISSION_DENIED, NOT_FOUND, ... (migrate: by the database, or its schema is newer)
+          4    no result from the service (migrate: the database): unreachable, too slow or failed; stderr says whether the outcome is unknown
           5    the audit records are not as they were written (audit verify)
+          6    something that was looked at does not work (doctor, caller check)
           130  interrupted
         """;
 

@@ -2,10 +2,14 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using System.Text;
+using OtpCtl.Commands.Completion;
 using OtpCtl.Commands.Demo;
+using OtpCtl.Commands.Doctor;
+using OtpCtl.Commands.Migrate;
 using Audit = OtpCtl.Commands.Audit;
 using Binding = OtpCtl.Commands.Binding;
 using Bypass = OtpCtl.Commands.Bypass;
+using Caller = OtpCtl.Commands.Caller;
 using Credential = OtpCtl.Commands.Credential;
 using Institution = OtpCtl.Commands.Institution;
 using Key = OtpCtl.Commands.Key;
@@ -36,7 +40,8 @@ internal static class Program
         }
     }
 
-    private static RootCommand Commands()
+    /// <summary>All of them, as they are parsed.</summary>
+    internal static RootCommand Commands()
     {
         var root = new RootCommand("Operates OtpAuthService: one-time passwords of a bank's contractors.")
         {
@@ -75,7 +80,17 @@ internal static class Program
                 Audit.QueryCommand.Create(),
                 Audit.VerifyCommand.Create(),
             },
+            new Command("caller", "Who may call the service, in the callers' file: list, check, add, remove.")
+            {
+                Caller.ListCommand.Create(),
+                Caller.CheckCommand.Create(),
+                Caller.AddCommand.Create(),
+                Caller.RemoveCommand.Create(),
+            },
+            DoctorCommand.Create(),
+            MigrateCommand.Create(),
             DemoCommand.Create(),
+            CompletionCommand.Create(),
             GlobalOptions.Address,
             GlobalOptions.Certificate,
             GlobalOptions.Key,
@@ -85,6 +100,9 @@ internal static class Program
         };
         root.HelpName = "otpctl";
         var help = root.Options.OfType<HelpOption>().Single();
+        // As on Windows: here they are paths, and stand in the way of completion.
+        help.Aliases.Remove("/h");
+        help.Aliases.Remove("/?");
         help.Action = new HelpWithExitCodes((HelpAction)help.Action!);
         return root;
     }

@@ -8,13 +8,13 @@ internal static class RpcErrorText
 {
     /// <summary>Whether the service answered "no" to this request, as opposed to not answering or failing.</summary>
     public static bool IsRefusal(this RpcException error) => error.StatusCode is not (
-        StatusCode.Unavailable or StatusCode.DeadlineExceeded or StatusCode.Cancelled or StatusCode.Aborted
+        StatusCode.Unavailable or StatusCode.DeadlineExceeded or StatusCode.Cancelled
         or StatusCode.Internal or StatusCode.Unknown or StatusCode.DataLoss);
 
     /// <summary>Writes the status and whatever the service added to it.</summary>
     public static void WriteTo(this RpcException error, TextWriter errors)
     {
-        errors.WriteLine($"otpctl: {AnswerText.Text(error.StatusCode)}: {Explain(error)}");
+        errors.WriteLine($"otpctl: {AnswerText.Text(error.StatusCode)}: {error.Explain()}");
         var details = error.GetRpcStatus();
         foreach (var violation in details?.GetDetail<BadRequest>()?.FieldViolations ?? [])
         {
@@ -33,8 +33,8 @@ internal static class RpcErrorText
         }
     }
 
-    // For a connection that failed, gRPC puts the messages of all exceptions into one line; the one below HTTP's is what happened.
-    private static string Explain(RpcException error) => error.Status.DebugException is { } cause
+    /// <summary>For a connection that failed, gRPC puts the messages of all exceptions into one line; the one below HTTP's is what happened.</summary>
+    public static string Explain(this RpcException error) => error.Status.DebugException is { } cause
         ? (cause.InnerException ?? cause).Message
         : error.Status.Detail;
 }

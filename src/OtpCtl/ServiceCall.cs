@@ -15,29 +15,15 @@ internal sealed record ServiceCall(OtpAuthChannel Service, string Institution, s
         HelpName = "id",
     };
 
-    /// <summary>
-    /// Runs a command and turns everything that can go wrong outside this program into a sentence on stderr and an exit code.
-    /// </summary>
-    public static async Task<int> RunAsync(ParseResult parsed, Func<ServiceCall, Task<int>> command, CancellationToken cancellation)
-    {
-        var errors = parsed.InvocationConfiguration.Error;
-        var requestId = parsed.GetValue(RequestIdOption) ?? OtpAuthService.Client.RequestId.New();
-        try
+    /// <summary>Runs a command against the service; see <see cref="Failures"/>.</summary>
+    public static Task<int> RunAsync(ParseResult parsed, Func<ServiceCall, Task<int>> command, CancellationToken cancellation) => Failures.ReportAsync(
+        parsed,
+        async () =>
         {
+            var requestId = parsed.GetValue(RequestIdOption) ?? OtpAuthService.Client.RequestId.New();
             using var service = OpenChannel(parsed);
             return await SendAsync(parsed, new(service, parsed.GetRequiredValue(GlobalOptions.Institution), requestId, cancellation), command);
-        }
-        catch (Exception e) when (e is UsageException or IOException or UnauthorizedAccessException && !e.IsWithoutReader())
-        {
-            errors.WriteLine($"otpctl: {e.Message}");
-            return ExitCode.Usage;
-        }
-        catch (OperationCanceledException)
-        {
-            errors.WriteLine("otpctl: interrupted.");
-            return ExitCode.Interrupted;
-        }
-    }
+        });
 
     private static async Task<int> SendAsync(ParseResult parsed, ServiceCall call, Func<ServiceCall, Task<int>> command)
     {
@@ -104,6 +90,12 @@ internal sealed record ServiceCall(OtpAuthChannel Service, string Institution, s
     private static bool IsTls(ParseResult parsed) =>
         parsed.GetRequiredValue(GlobalOptions.Address).StartsWith("https:", StringComparison.OrdinalIgnoreCase);
 
+    private static bool Changes(ParseResult parsed)
+    {
+        var options = parsed.CommandResult.Command.Options;
+        return options.Contains(RequestIdOption) && (!options.Contains(ApplyOption.Option) || parsed.GetValue(ApplyOption.Option));
+    }
+
     // Only what may have arrived and changes something has an outcome that somebody has to find out.
     private static void WriteWhatIsKnown(ParseResult parsed, ServiceCall call)
     {
@@ -112,7 +104,7 @@ internal sealed record ServiceCall(OtpAuthChannel Service, string Institution, s
         {
             errors.WriteLine("No connection was made: nothing was sent.");
         }
-        else if (parsed.CommandResult.Command.Options.Contains(RequestIdOption))
+        else if (Changes(parsed))
         {
             errors.WriteLine($"The outcome is unknown. To send the same request again, within two minutes, add --request-id {call.RequestId}");
         }

@@ -10,7 +10,7 @@ namespace OtpAuthService.Tests;
 public sealed class SharedServers
 {
     private static readonly Lazy<Task<PostgresServer>> LazyPostgres = new(() => PostgresServer.StartNewAsync());
-    private static readonly Lazy<Task<RedisServer>> LazyRedis = new(RedisServer.StartNewAsync);
+    private static readonly Lazy<Task<RedisServer>> LazyRedis = new(() => RedisServer.StartNewAsync());
 
     internal static Task<PostgresServer> Postgres => LazyPostgres.Value;
 

@@ -32,6 +32,9 @@ internal sealed class CallerRegistry
     /// <summary>Everybody who may call, for start and tests.</summary>
     public IEnumerable<Caller> All => byName.Values;
 
+    /// <summary>Likewise, by their names in certificates.</summary>
+    public IEnumerable<KeyValuePair<string, Caller>> Named => byName;
+
     /// <exception cref="InvalidDataException">The file breaks a rule; nothing of it counts then.</exception>
     public static CallerRegistry Read(byte[] file)
     {

@@ -31,6 +31,9 @@ internal sealed class CallerTls
     /// <summary>Another instance after each change of its files.</summary>
     public ClientTrust Trust => trust.Current;
 
+    /// <summary>The server's certificate, and the intermediates that it sends along.</summary>
+    public IEnumerable<X509Certificate2> ServerChain => [server.Current.TargetCertificate, .. server.Current.IntermediateCertificates];
+
     /// <summary>For every https endpoint of Kestrel.</summary>
     public TlsHandshakeCallbackOptions Handshakes => new() { OnConnection = opened => new(HandshakeOf(opened.Connection)) };
 

@@ -30,6 +30,11 @@ internal sealed class ClientTrust
         }
     }
 
+    public IEnumerable<X509Certificate2> Roots => roots;
+
+    /// <inheritdoc cref="RevokedCertificates.IsDueAt"/>
+    public DateTimeOffset? RevocationIsDueAt => revoked.IsDueAt;
+
     /// <param name="bundle">Roots, and intermediates where callers do not send theirs: PEM.</param>
     /// <param name="revoked">What <see cref="RevokedCertificates"/> reads; null: nothing is revoked.</param>
     /// <exception cref="InvalidDataException">One of them cannot be read.</exception>

@@ -18,19 +18,24 @@ internal sealed class RevokedCertificates
     private readonly FrozenSet<string> serials;
     private readonly FrozenSet<string> fingerprints;
 
-    private RevokedCertificates(IEnumerable<string> serials, IEnumerable<string> fingerprints)
+    private RevokedCertificates(IEnumerable<string> serials, IEnumerable<string> fingerprints, DateTimeOffset? isDueAt)
     {
+        IsDueAt = isDueAt;
         this.serials = serials.ToFrozenSet(StringComparer.Ordinal);
         this.fingerprints = fingerprints.ToFrozenSet(StringComparer.Ordinal);
     }
 
-    public static RevokedCertificates None { get; } = new([], []);
+    public static RevokedCertificates None { get; } = new([], [], isDueAt: null);
+
+    /// <summary>When the first of the revocation lists is to be followed by a newer one (RFC 5280 section 5.1.2.5); null where none says so.</summary>
+    public DateTimeOffset? IsDueAt { get; }
 
     /// <exception cref="InvalidDataException">It holds something else.</exception>
     public static RevokedCertificates Read(byte[] file)
     {
         var text = Encoding.ASCII.GetString(file);
         List<string> serials = [], lines = [];
+        DateTimeOffset? due = null;
         var rest = text.AsSpan();
         while (PemEncoding.TryFind(rest, out var block))
         {
@@ -40,12 +45,14 @@ internal sealed class RevokedCertificates
             }
 
             lines.AddRange(rest[..block.Location.Start].ToString().Split('\n'));
-            serials.AddRange(ReadList(Convert.FromBase64String(rest[block.Base64Data].ToString())));
+            var (listed, nextUpdate) = ReadList(Convert.FromBase64String(rest[block.Base64Data].ToString()));
+            serials.AddRange(listed);
+            due = due < nextUpdate ? due : nextUpdate ?? due;
             rest = rest[block.Location.End..];
         }
 
         lines.AddRange(rest.ToString().Split('\n'));
-        return new RevokedCertificates(serials, lines.Select(line => line.Split('#')[0].Trim()).Where(line => line.Length > 0).Select(ReadFingerprint));
+        return new RevokedCertificates(serials, lines.Select(line => line.Split('#')[0].Trim()).Where(line => line.Length > 0).Select(ReadFingerprint), due);
     }
 
     public bool Contains(X509Certificate2 certificate) =>
@@ -65,7 +72,7 @@ internal sealed class RevokedCertificates
     }
 
     /// <summary>TBSCertList of RFC 5280 section 5.1, as far as its entries.</summary>
-    private static List<string> ReadList(byte[] der)
+    private static (List<string> Serials, DateTimeOffset? NextUpdate) ReadList(byte[] der)
     {
         try
         {
@@ -77,11 +84,8 @@ internal sealed class RevokedCertificates
 
             list.ReadSequence();
             var issuer = list.ReadEncodedValue();
-            SkipTime(list);
-            if (list.HasData && IsTime(list.PeekTag()))
-            {
-                SkipTime(list);
-            }
+            ReadTime(list);
+            DateTimeOffset? nextUpdate = list.HasData && IsTime(list.PeekTag()) ? ReadTime(list) : null;
 
             var found = new List<string>();
             if (list.HasData && list.PeekTag().HasSameClassAndValue(Asn1Tag.Sequence))
@@ -93,7 +97,7 @@ internal sealed class RevokedCertificates
                 }
             }
 
-            return found;
+            return (found, nextUpdate);
         }
         catch (AsnContentException broken)
         {
@@ -104,5 +108,6 @@ internal sealed class RevokedCertificates
     private static bool IsTime(Asn1Tag tag) =>
         tag.HasSameClassAndValue(Asn1Tag.UtcTime) || tag.HasSameClassAndValue(Asn1Tag.GeneralizedTime);
 
-    private static void SkipTime(AsnReader list) => _ = IsTime(list.PeekTag()) ? list.ReadEncodedValue() : throw new AsnContentException();
+    private static DateTimeOffset ReadTime(AsnReader list) =>
+        list.PeekTag().HasSameClassAndValue(Asn1Tag.UtcTime) ? list.ReadUtcTime() : list.ReadGeneralizedTime();
 }

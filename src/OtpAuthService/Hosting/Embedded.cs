@@ -68,7 +68,7 @@ internal sealed class Embedded(CredentialIssuer issuer, OtpStore store, TextWrit
 
             Next, in a second shell:
               dotnet run --project src/OtpCtl -- demo
-              dotnet run --project src/OtpCtl -- binding register --contractor C-0001 --credential {issued.CredentialId}
+              dotnet run --project src/OtpCtl -- binding register --contractor C-0001 --credential {issued.CredentialId} --apply
               dotnet run --project src/OtpCtl -- binding verify --contractor C-0001
 
             """);

@@ -51,20 +51,18 @@ internal sealed class StartUp(
 
     private async Task FitSchemaAsync(OtpDbContext db, bool migrate, CancellationToken cancellation)
     {
-        var known = db.Database.GetMigrations().ToHashSet();
-        var applied = (await db.Database.GetAppliedMigrationsAsync(cancellation)).ToList();
-        var newer = applied.FirstOrDefault(a => !known.Contains(a));
-        if (newer is not null)
+        var schema = await Schema.ReadAsync(db, cancellation);
+        if (schema.Newer is [var newer, ..])
         {
             // Expand and contract: an older service works on a newer schema, unless that schema says otherwise.
             log.SchemaNewer(newer);
         }
 
-        var missing = known.Except(applied).Count();
+        var missing = schema.Pending.Count;
         if (missing > 0 && !migrate)
         {
             throw new StartRefusedException(
-                $"The schema lacks {missing} migrations of this version. Start once with OtpAuth__MigrateOnStart=true, with a role that may change tables.");
+                $"The schema lacks {missing} migrations of this version. Run otpctl migrate --apply, or start once with OtpAuth__MigrateOnStart=true, with a role that may change tables.");
         }
 
         if (missing > 0)
@@ -74,7 +72,7 @@ internal sealed class StartUp(
         }
 
         // Also where nothing was missing: the roles may have been made since. What a newer version has given is not taken away from it.
-        if (migrate && newer is null)
+        if (migrate && schema.Newer.Count == 0)
         {
             await Grants.ApplyAsync(db, cancellation);
         }

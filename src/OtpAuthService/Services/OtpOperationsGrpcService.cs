@@ -8,6 +8,7 @@ using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
 using OtpAuthService.Credentials.Pskc;
+using OtpAuthService.Diagnoses;
 using OtpAuthService.Institutions;
 using OtpAuthService.Keys;
 using OtpAuthService.Submissions;
@@ -39,6 +40,7 @@ internal sealed class OtpOperationsGrpcService(
     FenceRaising fences,
     AuditQuery auditQuery,
     AuditVerification auditVerification,
+    Diagnoses.Diagnosis diagnosis,
     Fingerprints fingerprints,
     TimeProvider time) : OtpOperations.OtpOperationsBase
 {
@@ -471,6 +473,16 @@ internal sealed class OtpOperationsGrpcService(
             request.ShippedHeadNumber == 0 ? null : (request.ShippedHeadNumber, request.ShippedHeadHash.ToByteArray()),
             context.CancellationToken);
         return report.ToWire();
+    }
+
+    public override async Task<DiagnoseResponse> Diagnose(DiagnoseRequest request, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var institution = read.Institution(request.InstitutionId);
+        read.ThrowIfInvalid();
+        Authorize(context, institution);
+        var found = await diagnosis.LookAsync(institution, context.CancellationToken);
+        return new DiagnoseResponse { Diagnoses = { found.Select(finding => finding.ToWire()) }, LookedAt = time.GetUtcNow().ToTimestamp() };
     }
 
     private AuditFilter ReadFilter(QueryAuditRequest request)

@@ -3,6 +3,7 @@ using Google.Protobuf.WellKnownTypes;
 using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
+using OtpAuthService.Diagnoses;
 using OtpAuthService.Keys;
 
 namespace OtpAuthService.Services;
@@ -26,6 +27,14 @@ internal static class WireForms
         Supplier = credential.Supplier,
         ValidFrom = credential.ValidFrom?.ToTimestamp(),
         ValidUntil = credential.ValidUntil?.ToTimestamp(),
+    };
+
+    public static V1.Diagnosis ToWire(this Finding finding) => new()
+    {
+        Subject = finding.Subject,
+        State = finding.State,
+        Detail = finding.Detail,
+        Advice = finding.Advice,
     };
 
     public static V1.Supplier ToWire(this SupplierState supplier) => new()

@@ -14,11 +14,12 @@ internal sealed class StoreSet : IDisposable
     private readonly NpgsqlDataSource? direct;
 
     private StoreSet(
-        string name, int maxReaders, int maxWriters, Func<OtpDbContext> createContext, NpgsqlDataSource? postgres, NpgsqlDataSource? direct)
+        string name, int maxReaders, int maxWriters, int maxConnections, Func<OtpDbContext> createContext, NpgsqlDataSource? postgres, NpgsqlDataSource? direct)
     {
         Name = name;
         MaxReaders = maxReaders;
         MaxWriters = maxWriters;
+        MaxConnections = maxConnections;
         this.createContext = createContext;
         this.postgres = postgres;
         this.direct = direct;
@@ -33,6 +34,9 @@ internal sealed class StoreSet : IDisposable
 
     /// <summary>Transactions under way at once; one on SQLite, which has one writer and would otherwise have them poll for its lock.</summary>
     public int MaxWriters { get; }
+
+    /// <summary>Connections that this replica may have at once, in both pools.</summary>
+    public int MaxConnections { get; }
 
     public OtpDbContext CreateContext() => createContext();
 
@@ -90,7 +94,7 @@ internal sealed class StoreSet : IDisposable
         settings.AutoPrepareMinUsages = 1;
         var direct = Open(settings, [.. SessionSettings, .. DirectSettings]);
         var contexts = new PooledDbContextFactory<PostgresOtpDbContext>(new DbContextOptionsBuilder<PostgresOtpDbContext>().UsePostgres(source).Options);
-        return new StoreSet("PostgreSQL", Readers, Writers, contexts.CreateDbContext, source, direct);
+        return new StoreSet("PostgreSQL", Readers, Writers, (2 * (Readers + Writers)) + 2, contexts.CreateDbContext, source, direct);
 
         // Where several hosts are named, only the one that takes writes is the system of record.
         NpgsqlDataSource Open(NpgsqlConnectionStringBuilder settings, string[] session)
@@ -104,7 +108,7 @@ internal sealed class StoreSet : IDisposable
     {
         var contexts = new PooledDbContextFactory<SqliteOtpDbContext>(
             new DbContextOptionsBuilder<SqliteOtpDbContext>().UseSqliteFile(path).AddInterceptors(new DurableCommits()).Options);
-        return new StoreSet("SQLite", maxReaders: 8, maxWriters: 1, contexts.CreateDbContext, postgres: null, direct: null);
+        return new StoreSet("SQLite", maxReaders: 8, maxWriters: 1, maxConnections: 9, contexts.CreateDbContext, postgres: null, direct: null);
     }
 
     /// <summary>The database's own clock, null for SQLite, which has none but ours; whether it takes writes; and where it is, null for SQLite and for a standby.</summary>
@@ -141,6 +145,29 @@ internal sealed class StoreSet : IDisposable
         return (bool)(await command.ExecuteScalarAsync(stop))!;
     }
 
+    /// <summary>What an operator may want to know of the server; null for SQLite.</summary>
+    public async Task<PostgresServerState?> ReadServerAsync(CancellationToken stop)
+    {
+        if (postgres is null)
+        {
+            return null;
+        }
+
+        // Numbers of backends and not pg_stat_activity, of which a role without rights sees other roles' rows in parts only.
+        await using var command = postgres.CreateCommand(
+            """
+            SELECT current_setting('server_version'), current_setting('synchronous_commit'), current_setting('fsync'), current_setting('full_page_writes'), most,
+                   least(most - used, CASE WHEN rolconnlimit < 0 THEN most ELSE rolconnlimit - own END)
+            FROM (SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS most) AS m,
+                 (SELECT coalesce(sum(numbackends), 0)::int AS used FROM pg_stat_database WHERE datid <> 0) AS u,
+                 (SELECT count(*)::int AS own FROM pg_stat_activity WHERE usename = current_user) AS o,
+                 (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user) AS r
+            """);
+        await using var row = await command.ExecuteReaderAsync(stop);
+        await row.ReadAsync(stop);
+        return new PostgresServerState(row.GetString(0), row.GetString(1), row.GetString(2), row.GetString(3), row.GetInt32(4), row.GetInt32(5));
+    }
+
     /// <summary>Whether the role can alter or remove audit records that are written, of itself or by making itself the owner; no question on SQLite.</summary>
     public async Task<bool> CanRewriteAuditAsync(CancellationToken stop)
     {
@@ -155,6 +182,42 @@ internal sealed class StoreSet : IDisposable
             FROM pg_partition_tree('audit_trail') AS t JOIN pg_class AS c ON c.oid = t.relid
             """);
         return (bool)(await command.ExecuteScalarAsync(stop))!;
+    }
+
+    /// <summary>Rights of <see cref="Grants.OfService"/> that the role lacks, in words; none on SQLite. What the schema lacks is another question.</summary>
+    public async Task<IReadOnlyList<string>> ReadMissingRightsAsync(CancellationToken stop)
+    {
+        if (postgres is null)
+        {
+            return [];
+        }
+
+        var needed = Grants.OfService();
+        await using var command = postgres.CreateCommand(
+            """
+            SELECT concat(privilege, ' (' || string_agg(nullif(col, ''), ', ' ORDER BY col) || ')', ' on ', thing)
+            FROM unnest($1, $2, $3) AS needed (privilege, thing, col)
+            LEFT JOIN pg_attribute ON attrelid = to_regclass(CASE WHEN privilege <> 'EXECUTE' THEN thing END) AND attname = nullif(col, '')
+            WHERE NOT CASE
+                WHEN privilege = 'EXECUTE' THEN has_function_privilege(to_regprocedure(thing), privilege)
+                WHEN col = '' THEN has_table_privilege(to_regclass(thing), privilege)
+                ELSE has_column_privilege(to_regclass(thing), attnum, privilege)
+            END
+            GROUP BY privilege, thing ORDER BY thing, privilege
+            """);
+        foreach (var values in new[] { needed.Select(right => right.Privilege), needed.Select(right => right.Thing), needed.Select(right => right.Column) })
+        {
+            command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = [.. values] });
+        }
+
+        await using var rows = await command.ExecuteReaderAsync(stop);
+        var missing = new List<string>();
+        while (await rows.ReadAsync(stop))
+        {
+            missing.Add(rows.GetString(0));
+        }
+
+        return missing;
     }
 
     public void Dispose()
@@ -184,6 +247,16 @@ internal sealed class StoreSet : IDisposable
         }
     }
 }
+
+/// <summary>How a PostgreSQL server is set, as the service's role sees it.</summary>
+/// <param name="Version">Such as "15.14".</param>
+/// <param name="SynchronousCommit">As in its settings.</param>
+/// <param name="Fsync">Likewise.</param>
+/// <param name="FullPageWrites">Likewise.</param>
+/// <param name="MaxConnections">That the server takes from roles that are no superusers.</param>
+/// <param name="FreeConnections">Of those, for this role.</param>
+internal sealed record PostgresServerState(
+    string Version, string SynchronousCommit, string Fsync, string FullPageWrites, int MaxConnections, int FreeConnections);
 
 /// <summary>How each provider is told about the tables; shared with the design-time factories that make migrations.</summary>
 internal static class ProviderOptions

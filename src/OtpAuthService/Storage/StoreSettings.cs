@@ -20,7 +20,7 @@ internal static class StoreSettings
         services
             .AddSingleton(provider => configuration.IsEmbedded()
                 ? StoreSet.Sqlite(provider.GetRequiredService<IOptions<OtpAuthOptions>>().Value.DatabaseFile)
-                : ParsePostgres(configuration.GetConnectionString(PostgresName)!))
+                : OpenPostgres(configuration))
             .AddSingleton<StoreAvailability>()
             .AddSingleton<OtpStore>()
             .AddSingleton<LostCommits>()
@@ -56,11 +56,12 @@ internal static class StoreSettings
         }
     }
 
-    private static StoreSet ParsePostgres(string connectionString)
+    /// <exception cref="InvalidDataException">The connection string is none.</exception>
+    public static StoreSet OpenPostgres(IConfiguration configuration)
     {
         try
         {
-            return StoreSet.Postgres(connectionString);
+            return StoreSet.Postgres(configuration.GetConnectionString(PostgresName)!);
         }
         catch (ArgumentException malformed)
         {

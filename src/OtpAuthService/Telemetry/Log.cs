@@ -93,6 +93,9 @@ internal static partial class Log
     [LoggerMessage(33, LogLevel.Warning, "The service's role in PostgreSQL can alter and remove audit records: run it as otp_service, see deploy/make-roles.sql")]
     public static partial void AuditCanBeRewritten(this ILogger log);
 
+    [LoggerMessage(55, LogLevel.Error, "A diagnosis could not look at '{Subject}'")]
+    public static partial void CheckFailed(this ILogger log, Exception failure, string subject);
+
     [LoggerMessage(60, LogLevel.Critical, "The database may have lost commits: {Reason}. Every OTP of a time step up to {Until:O} is refused; see 'After a restore' in the README")]
     public static partial void FenceRaised(this ILogger log, string reason, DateTimeOffset until);
 }

@@ -7,12 +7,13 @@ internal sealed class RedisServer : IAsyncDisposable
 {
     private readonly int port = Loopback.FreePort();
     private int? tlsPort;
-    private string[] tls = [];
+    private string[] settings = [];
     private ChildProcess? server;
 
-    public static async Task<RedisServer> StartNewAsync()
+    /// <param name="settings">As Redis takes them on its command line.</param>
+    public static async Task<RedisServer> StartNewAsync(params string[] settings)
     {
-        var redis = new RedisServer();
+        var redis = new RedisServer { settings = settings };
         await redis.StartAsync();
         return redis;
     }
@@ -23,7 +24,7 @@ internal sealed class RedisServer : IAsyncDisposable
     public static async Task<RedisServer> StartTlsAsync(TestCertificate certificate, string trustFile)
     {
         var redis = new RedisServer { tlsPort = Loopback.FreePort() };
-        redis.tls =
+        redis.settings =
         [
             "--tls-port", $"{redis.tlsPort}", "--tls-auth-clients", "yes", "--tls-ca-cert-file", trustFile,
             "--tls-cert-file", certificate.CertificateFile, "--tls-key-file", certificate.KeyFile,
@@ -41,7 +42,7 @@ internal sealed class RedisServer : IAsyncDisposable
 
     public async Task StartAsync()
     {
-        server = ChildProcess.Start("redis-server", ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", .. tls]);
+        server = ChildProcess.Start("redis-server", ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", .. settings]);
         await Eventually.IsTrueAsync(AnswersAsync, "Redis answers");
     }
 
@@ -54,6 +55,22 @@ internal sealed class RedisServer : IAsyncDisposable
     public void Hang() => server!.Signal("STOP");
 
     public void Continue() => server!.Signal("CONT");
+
+    /// <summary>CONFIG SET, until the test sets it back.</summary>
+    public async Task ConfigureAsync(string name, string value)
+    {
+        await using var redis = await ConnectionMultiplexer.ConnectAsync($"{ConnectionString},allowAdmin=true");
+        await redis.GetServers()[0].ConfigSetAsync(name, value);
+    }
+
+    /// <summary>Where its folder is gone: saves, which fails.</summary>
+    public async Task SaveInVainAsync()
+    {
+        await using var redis = await ConnectionMultiplexer.ConnectAsync($"{ConnectionString},allowAdmin=true");
+        await redis.GetServers()[0].ExecuteAsync("BGSAVE");
+        await Eventually.IsTrueAsync(
+            async () => $"{await redis.GetServers()[0].ExecuteAsync("INFO", "persistence")}".Contains("rdb_last_bgsave_status:err", StringComparison.Ordinal), "saving has failed");
+    }
 
     public async Task FlushAsync()
     {

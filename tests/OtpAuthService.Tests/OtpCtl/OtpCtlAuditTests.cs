@@ -20,7 +20,7 @@ public sealed class OtpCtlAuditTests
         heads = Path.Combine(Path.GetDirectoryName(stores.DatabaseFile)!, "heads.jsonl");
         service = await OtpService.StartAsync(stores, null, $"--OtpAuth:AuditHeadsFile={heads}", "--OtpAuth:AuditHeadInterval=00:00:01");
         contractor = (await service.RegisteredAsync()).Contractor;
-        await OtpCtlAsync("binding", "bypass", "--contractor", contractor, "--never", "--reason", "=asked, at the counter", "--operator", "h.sato");
+        await OtpCtlAsync("binding", "bypass", "--contractor", contractor, "--never", "--reason", "=asked, at the counter", "--operator", "h.sato", "--apply");
     }
 
     [TearDown]

@@ -24,7 +24,7 @@ public sealed class OtpCtlKeyTests
     public async Task DataKey_Rotated_IsWatchedUntilEveryCredentialIsUnderTheNewOne()
     {
         var before = Json((await OtpCtlAsync("key", "status", "--json")).Output);
-        var rotated = await OtpCtlAsync("key", "rotate", "--kind", "data-key", "--reason", "yearly");
+        var rotated = await OtpCtlAsync("key", "rotate", "--kind", "data-key", "--reason", "yearly", "--apply");
         var watched = await OtpCtlAsync("key", "status", "--watch");
         var after = Json((await OtpCtlAsync("key", "status", "--watch", "--json")).Output);
 
@@ -42,7 +42,7 @@ public sealed class OtpCtlKeyTests
     [Test]
     public async Task Kek_WithoutANewerVersion_IsRefusedAndSaysWhatToDo()
     {
-        var refused = await OtpCtlAsync("key", "rotate", "--kind", "kek", "--reason", "yearly");
+        var refused = await OtpCtlAsync("key", "rotate", "--kind", "kek", "--reason", "yearly", "--apply");
 
         Assert.That((refused.ExitCode, refused.Output), Is.EqualTo((3, "")));
         Assert.That(refused.Errors, Does.StartWith("otpctl: FAILED_PRECONDITION: "));
@@ -55,7 +55,7 @@ public sealed class OtpCtlKeyTests
         await File.AppendAllTextAsync(
             Path.Combine(Path.GetDirectoryName(service.Stores.DatabaseFile)!, "kek"), Convert.ToBase64String(RandomNumberGenerator.GetBytes(32)) + "\n");
 
-        var rotated = await OtpCtlAsync("key", "rotate", "--kind", "kek", "--reason", "yearly");
+        var rotated = await OtpCtlAsync("key", "rotate", "--kind", "kek", "--reason", "yearly", "--apply");
         var shown = await OtpCtlAsync("key", "status");
 
         Assert.That(rotated.ExitCode, Is.Zero, rotated.Errors);

@@ -34,7 +34,7 @@ public sealed class OtpCtlOperatorTests
     {
         string[] args = [.. command.Replace("FILE", file).Replace("REGISTERED", registered).Split(' '), "--address", service.Address];
 
-        var acted = await OtpCtlProcess.RunAsync("", [.. args, "--operator", "h.sato@minato"], ("OTPCTL_OPERATOR", "somebody.else"));
+        var acted = await OtpCtlProcess.RunAsync("", [.. args, "--apply", "--operator", "h.sato@minato"], ("OTPCTL_OPERATOR", "somebody.else"));
 
         Assert.That(acted.ExitCode, Is.Zero, acted.Errors);
         Assert.That((await service.AuditOfAsync(rpc)).Select(record => record.OperatorId), Has.One.EqualTo("h.sato@minato"));
@@ -43,7 +43,7 @@ public sealed class OtpCtlOperatorTests
     [Test]
     public async Task Operator_OfTheEnvironment_IsOnRecord()
     {
-        string[] command = ["bypass", "stop", "--institution", "minato", "--reason", "by a variable", "--address", service.Address];
+        string[] command = ["bypass", "stop", "--institution", "minato", "--reason", "by a variable", "--apply", "--address", service.Address];
 
         await OtpCtlProcess.RunAsync("", command, ("OTPCTL_OPERATOR", "k.tanaka"));
         await OtpCtlProcess.RunAsync("", command, ("OTPCTL_OPERATOR", ""));

@@ -37,9 +37,9 @@ public sealed class OtpCtlServiceTests
     public async Task Institution_SetAndShown_ChangesOnlyWhatIsNamed()
     {
         var set = await OtpCtlAsync(
-            "institution", "set", "--institution", "minato", "--hard-limit", "8", "--temporary-lock", "01:00:00", "--channels-needing-otp", "pc", "--reason", "a test", "--json");
+            "institution", "set", "--institution", "minato", "--hard-limit", "8", "--temporary-lock", "01:00:00", "--channels-needing-otp", "pc", "--reason", "a test", "--apply", "--json");
         Assert.That((set.ExitCode, (int)Json(set)["policy_version"]!), Is.EqualTo((0, 2)), set.Errors);
-        await OtpCtlAsync("institution", "set", "--institution", "minato", "--window", "strict", "--reason", "a test");
+        await OtpCtlAsync("institution", "set", "--institution", "minato", "--window", "strict", "--reason", "a test", "--apply");
 
         var shown = Json(await OtpCtlAsync("institution", "show", "--institution", "minato", "--json"));
         var policy = shown["policy"]!;
@@ -71,7 +71,7 @@ public sealed class OtpCtlServiceTests
     [Test]
     public async Task Institution_SetBeyondP5_IsRefusedByTheService()
     {
-        var result = await OtpCtlAsync("institution", "set", "--temporary-limit", "6", "--reason", "a test");
+        var result = await OtpCtlAsync("institution", "set", "--temporary-limit", "6", "--reason", "a test", "--apply");
         Assert.That(result.ExitCode, Is.EqualTo(3));
         Assert.That(result.Errors, Does.Contain("policy.temporary_limit must be from 1 to 5"));
     }
@@ -80,34 +80,34 @@ public sealed class OtpCtlServiceTests
     public async Task Institution_WhoseRecordsHashContractors_IsShown()
     {
         string[] minato = ["--institution", "minato"];
-        Assert.That((await OtpCtlAsync([.. minato, "institution", "set", "--audit-contractor-ids", "keyed-hash", "--reason", "a test"])).ExitCode, Is.Zero);
+        Assert.That((await OtpCtlAsync([.. minato, "institution", "set", "--audit-contractor-ids", "keyed-hash", "--reason", "a test", "--apply"])).ExitCode, Is.Zero);
         Assert.That((await OtpCtlAsync([.. minato, "institution", "show"])).Output, Does.Contain("policy.audit_contractor_ids: KEYED_HASH\n"));
-        Assert.That((await OtpCtlAsync([.. minato, "institution", "set", "--audit-contractor-ids", "plain", "--reason", "a test"])).ExitCode, Is.Zero);
+        Assert.That((await OtpCtlAsync([.. minato, "institution", "set", "--audit-contractor-ids", "plain", "--reason", "a test", "--apply"])).ExitCode, Is.Zero);
         Assert.That((await OtpCtlAsync([.. minato, "institution", "show"])).Output, Does.Contain("policy.audit_contractor_ids: PLAIN\n"));
     }
 
     [Test]
     public async Task Bypass_StoppedAndResumed_IsShownByTheInstitution()
     {
-        Assert.That((await OtpCtlAsync("bypass", "stop", "--institution", "minato", "--reason", "a test")).ExitCode, Is.Zero);
+        Assert.That((await OtpCtlAsync("bypass", "stop", "--institution", "minato", "--reason", "a test", "--apply")).ExitCode, Is.Zero);
         Assert.That(Json(await OtpCtlAsync("institution", "show", "--institution", "minato", "--json"))["bypass_stopped_at"], Is.Not.Null);
-        Assert.That((await OtpCtlAsync("bypass", "resume", "--institution", "minato", "--reason", "a test")).ExitCode, Is.Zero);
+        Assert.That((await OtpCtlAsync("bypass", "resume", "--institution", "minato", "--reason", "a test", "--apply")).ExitCode, Is.Zero);
         Assert.That(Json(await OtpCtlAsync("institution", "show", "--institution", "minato", "--json"))["bypass_stopped_at"], Is.Null);
     }
 
     [Test]
     public async Task Binding_OptedOutOfTheBypass_IsShown()
     {
-        Assert.That((await OtpCtlAsync("binding", "bypass", "--contractor", "K-BYPASS", "--never", "--reason", "a test")).ExitCode, Is.Zero);
+        Assert.That((await OtpCtlAsync("binding", "bypass", "--contractor", "K-BYPASS", "--never", "--reason", "a test", "--apply")).ExitCode, Is.Zero);
         Assert.That((bool)Json(await OtpCtlAsync("binding", "show", "--contractor", "K-BYPASS", "--json"))["never_bypassed"]!, Is.True);
-        await OtpCtlAsync("binding", "bypass", "--contractor", "K-BYPASS", "--allow", "--reason", "a test");
+        await OtpCtlAsync("binding", "bypass", "--contractor", "K-BYPASS", "--allow", "--reason", "a test", "--apply");
         Assert.That((bool)Json(await OtpCtlAsync("binding", "show", "--contractor", "K-BYPASS", "--json"))["never_bypassed"]!, Is.False);
     }
 
     [Test]
     public async Task Binding_ReportedLostWithoutOne_IsRefused()
     {
-        var result = await OtpCtlAsync("binding", "report-lost", "--contractor", "K-NOBODY", "--kind", "stolen", "--reason", "a test");
+        var result = await OtpCtlAsync("binding", "report-lost", "--contractor", "K-NOBODY", "--kind", "stolen", "--reason", "a test", "--apply");
         Assert.That((result.ExitCode, result.Output), Is.EqualTo((3, "")));
         Assert.That(result.Errors, Does.Contain("no active binding"));
     }
@@ -195,25 +195,25 @@ public sealed class OtpCtlServiceTests
         var contractor = Calls.NewContractor();
         var token = await IssueAsync();
         var now = await MomentEarlyInAStepAsync(token.PeriodSeconds);
-        Assert.That((await OtpCtlAsync("credential", "show", token.CredentialId)).Output, Does.Contain("credential.status: ACTIVE\n"));
+        Assert.That((await OtpCtlAsync("credential", "show", token.CredentialId)).Output, Does.Contain("\nstatus: ACTIVE\n"));
 
-        string[] register = ["binding", "register", "--contractor", contractor, "--credential", token.CredentialId];
+        string[] register = ["binding", "register", "--contractor", contractor, "--credential", token.CredentialId, "--apply"];
         var registered = await OtpCtlAsync(stdin: token.At(now, -1) + "\n", register);
         Assert.That(registered.ExitCode, Is.Zero, registered.Output + registered.Errors);
         Assert.That(registered.Output, Does.StartWith("outcome: ACCEPTED\ndecision: ALLOW\nattempts_left: 5\ndecided_at: "));
 
         string[] verify = ["binding", "verify", "--contractor", contractor, "--purpose", "transfer"];
-        var wrong = await OtpCtlAsync([.. verify, "--otp", token.WrongAt(now)]);
+        var wrong = await OtpCtlAsync(stdin: token.WrongAt(now) + "\n", verify);
         Assert.That(wrong.ExitCode, Is.EqualTo(1), wrong.Errors);
         Assert.That(wrong.Output, Does.StartWith("outcome: MISMATCH\ndecision: DENY\nattempts_left: 4\n"));
 
-        string[] right = [.. verify, "--otp", token.At(now), "--json", "--request-id", Calls.NewRequestId()];
-        var accepted = Json(await OtpCtlAsync(right));
-        var again = Json(await OtpCtlAsync(right));
+        string[] right = [.. verify, "--json", "--request-id", Calls.NewRequestId()];
+        var accepted = Json(await OtpCtlAsync(stdin: token.At(now) + "\n", right));
+        var again = Json(await OtpCtlAsync(stdin: token.At(now) + "\n", right));
         Assert.That(($"{accepted["outcome"]}", (bool)accepted["repeated"]!), Is.EqualTo(("OUTCOME_ACCEPTED", false)));
         Assert.That(($"{again["outcome"]}", (bool)again["repeated"]!), Is.EqualTo(("OUTCOME_ACCEPTED", true)));
 
-        var suspended = await OtpCtlAsync("binding", "suspend", "--contractor", contractor, "--otp", token.At(now, 1));
+        var suspended = await OtpCtlAsync(stdin: token.At(now, 1) + "\n", ["binding", "suspend", "--contractor", contractor, "--apply"]);
         Assert.That(suspended.ExitCode, Is.Zero, suspended.Output + suspended.Errors);
         var shown = await OtpCtlAsync("binding", "show", "--contractor", contractor);
         Assert.That(shown.Output, Does.Contain("history[0].state: SUSPENDED\n").And.Contains("consecutive_failures: 0\n"));
@@ -222,7 +222,7 @@ public sealed class OtpCtlServiceTests
     [Test]
     public async Task Verify_MalformedOtp_Exits3AndNamesTheField()
     {
-        var result = await OtpCtlAsync("binding", "verify", "--contractor", "K-1", "--otp", "１２３４５６");
+        var result = await OtpCtlAsync(stdin: "１２３４５６\n", ["binding", "verify", "--contractor", "K-1"]);
 
         using (Assert.EnterMultipleScope())
         {
@@ -265,10 +265,10 @@ public sealed class OtpCtlServiceTests
                 (looked.ExitCode, looked.Output, looked.Errors),
                 Is.EqualTo((0, "imported: 1\nrepeated: false\n", "Dry run: nothing was stored. The whole file can be imported: add --apply.\n")));
             Assert.That(notThere.ExitCode, Is.EqualTo(3));
-            Assert.That((imported.ExitCode, imported.Output, imported.Errors), Is.EqualTo((0, """{ "imported": 1, "repeated": false }""" + "\n", "")));
+            Assert.That((imported.ExitCode, imported.Output, imported.Errors), Is.EqualTo((0, """{"applied":true,"imported":1,"repeated":false}""" + "\n", "")));
             Assert.That(twice.ExitCode, Is.EqualTo(3));
             Assert.That(twice.Errors, Does.StartWith("otpctl: ALREADY_EXISTS: "));
-            Assert.That(shown.Output, Does.Contain("credential.supplier: トークン株式会社\n"));
+            Assert.That(shown.Output, Does.Contain("\nsupplier: トークン株式会社\n"));
         }
     }
 
@@ -318,7 +318,7 @@ public sealed class OtpCtlServiceTests
 
     private async Task<SoftToken> IssueAsync()
     {
-        var issued = Json(await OtpCtlAsync("credential", "issue", "--json"));
+        var issued = Json(await OtpCtlAsync("credential", "issue", "--apply", "--json"));
         return new($"{issued["credential_id"]}", $"{issued["otpauth_uri"]}");
     }
 

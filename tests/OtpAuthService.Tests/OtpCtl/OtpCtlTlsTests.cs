@@ -80,5 +80,5 @@ public sealed class OtpCtlTlsTests
     }
 
     private Task<OtpCtlProcess.Result> VerifyAsync(params string[] options) =>
-        OtpCtlProcess.RunAsync(["binding", "verify", "--contractor", "K-1", "--otp", "123456", "--address", host.Address, .. options]);
+        OtpCtlProcess.RunAsync("123456\n", ["binding", "verify", "--contractor", "K-1", "--address", host.Address, .. options]);
 }

@@ -14,10 +14,21 @@ public sealed class OtpCtlUsageTests
     [TestCase("credential issue --algorithm md5")]
     [TestCase("credential import")]
     [TestCase("credential import /no/such/file")]
-    [TestCase("binding verify --otp 123456")]
-    [TestCase("binding verify --contractor a --channel fax --otp 123456")]
+    [TestCase("binding verify")]
+    [TestCase("binding verify --contractor a --otp 123456")]
+    [TestCase("binding verify --contractor a --otp-file /no/such/file")]
+    [TestCase("binding verify --contractor a --channel fax")]
     [TestCase("binding verify --contractor a")]
-    [TestCase("binding register --contractor a --otp 123456")]
+    [TestCase("binding register --contractor a --apply")]
+    [TestCase("caller list")]
+    [TestCase("caller list --file /no/such/file")]
+    [TestCase("caller add --file a --id b --pem /no/such/file --roles Operator --institutions demo")]
+    [TestCase("caller add --file a --id b --roles Operator --institutions demo")]
+    [TestCase("caller remove --file a")]
+    [TestCase("completion")]
+    [TestCase("completion powershell")]
+    [TestCase("migrate")]
+    [TestCase("doctor --certificate /no/such/file --address https://localhost")]
     [TestCase("key rotate --reason test")]
     [TestCase("key rotate --kind data-key")]
     [TestCase("key rotate --kind pin --reason test")]
@@ -95,7 +106,9 @@ public sealed class OtpCtlUsageTests
         }
     }
 
-    [TestCase("binding verify --contractor K-1 --otp 123456 --request-id 0123456789abcdef", "The outcome is unknown.", "--request-id 0123456789abcdef")]
+    [TestCase("binding verify --contractor K-1 --request-id 0123456789abcdef", "The outcome is unknown.", "--request-id 0123456789abcdef")]
+    [TestCase("key rotate --kind data-key --reason test --apply --request-id 0123456789abcdef", "The outcome is unknown.", "--request-id 0123456789abcdef")]
+    [TestCase("key rotate --kind data-key --reason test --request-id 0123456789abcdef", "no result from the service", "")]
     [TestCase("binding show --contractor K-1", "no result from the service", "")]
     public async Task Call_ConnectionThatBreaks_SaysThatTheOutcomeIsUnknownOnlyWhereThereIsOne(string command, string sentence, string hint)
     {
@@ -104,7 +117,7 @@ public sealed class OtpCtlUsageTests
         using var stop = new CancellationTokenSource();
         var hangingUp = HangUpAsync(listener, stop.Token);
 
-        var result = await OtpCtlProcess.RunAsync([.. command.Split(' '), "--address", $"http://{listener.LocalEndpoint}"]);
+        var result = await OtpCtlProcess.RunAsync("123456\n", [.. command.Split(' '), "--address", $"http://{listener.LocalEndpoint}"]);
 
         await stop.CancelAsync();
         Assert.That(await hangingUp, Is.Positive);

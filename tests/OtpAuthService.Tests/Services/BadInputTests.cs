@@ -16,7 +16,7 @@ namespace OtpAuthService.Tests.Services;
 public class BadInputTests(StoreKind kind)
 {
     private static readonly string[] CustomerRpcs = ["Verify", "Register", "Suspend", "Replace", "Resynchronize", "GetRequirement"];
-    private static readonly string[] OperatorRpcs = ["IssueCredential", "GetCredential", "GetBinding", "CheckOtp", "Unlock", "SuspendBinding", "IssueTemporaryOtp", "RaiseFence", "GetFence"];
+    private static readonly string[] OperatorRpcs = ["IssueCredential", "GetCredential", "GetBinding", "CheckOtp", "Unlock", "SuspendBinding", "IssueTemporaryOtp", "RaiseFence", "GetFence", "Diagnose"];
 
     private OtpService service = null!;
 
@@ -331,6 +331,7 @@ public class BadInputTests(StoreKind kind)
             "RaiseFence" => new RaiseFenceRequest { RequestId = id, InstitutionId = Institution, Until = new Timestamp(), Reason = "a test" },
             "GetFence" => new GetFenceRequest { InstitutionId = Institution },
             "GetBinding" => new GetBindingRequest { InstitutionId = Institution, ContractorId = contractor },
+            "Diagnose" => new DiagnoseRequest { InstitutionId = Institution },
             _ => throw new ArgumentOutOfRangeException(nameof(rpc), rpc, "Not an RPC of the table."),
         };
     }
@@ -352,6 +353,7 @@ public class BadInputTests(StoreKind kind)
         RaiseFenceRequest raise => await service.Operations.RaiseFenceAsync(raise),
         GetFenceRequest get => await service.Operations.GetFenceAsync(get),
         GetBindingRequest get => await service.Operations.GetBindingAsync(get),
+        DiagnoseRequest diagnose => await service.Operations.DiagnoseAsync(diagnose),
         _ => throw new ArgumentOutOfRangeException(nameof(request), request.Descriptor.Name, "Not a request of the table."),
     };
 

@@ -220,7 +220,7 @@ public class MalformedMessageTests
     /// <summary>RPCs of the contract that are not there yet.</summary>
     private static readonly string[] Later =
     [
-        "StreamEvents", "Diagnose",
+        "StreamEvents",
     ];
 
     private static readonly CallerRoles[] Roles = Enum.GetValues<CallerRoles>();

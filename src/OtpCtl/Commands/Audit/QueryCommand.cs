@@ -69,7 +69,7 @@ internal static class QueryCommand
             }
         });
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => QueryAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl audit query --since 7d --rpc ReportLost --csv");
     }
 
     private static async Task<int> QueryAsync(ParseResult parsed, ServiceCall call)

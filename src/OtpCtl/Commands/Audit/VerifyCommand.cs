@@ -21,7 +21,7 @@ internal static class VerifyCommand
     {
         var command = new Command("verify", "Checks that the audit records and their heads are as they were written, of all institutions.") { Heads };
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => VerifyAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl audit verify --heads heads.jsonl");
     }
 
     private static async Task<int> VerifyAsync(ParseResult parsed, ServiceCall call)

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using OtpAuthService.V1;
 
 namespace OtpCtl.Commands.Binding;
 
@@ -12,7 +13,7 @@ internal static class BypassCommand
     {
         var command = new Command("bypass", "Sets a contractor's own wish about モバイルIB: never without an OTP, or as the callers' grants say.")
         {
-            ContractorOption.Option, Never, Allow, ReasonOption.Option, OperatorOption.Option, ServiceCall.RequestIdOption,
+            ContractorOption.Option, Never, Allow, ReasonOption.Option, OperatorOption.Option, ApplyOption.Option, ServiceCall.RequestIdOption,
         };
         command.Validators.Add(result =>
         {
@@ -22,22 +23,24 @@ internal static class BypassCommand
             }
         });
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => SetAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl binding bypass --contractor K-1 --never --reason 'asked at the counter' --apply");
     }
 
-    private static async Task<int> SetAsync(ParseResult parsed, ServiceCall call)
+    private static Task<int> SetAsync(ParseResult parsed, ServiceCall call)
     {
-        AnswerOutput.Write(parsed, await call.Service.Operations.SetBypassOptOutAsync(
-            new()
-            {
-                RequestId = call.RequestId,
-                InstitutionId = call.Institution,
-                ContractorId = parsed.GetRequiredValue(ContractorOption.Option),
-                NeverBypass = parsed.GetValue(Never),
-                Reason = parsed.GetRequiredValue(ReasonOption.Option),
-                OperatorId = OperatorOption.Read(parsed),
-            },
-            cancellationToken: call.Cancellation));
-        return ExitCode.Success;
+        var request = new SetBypassOptOutRequest
+        {
+            RequestId = call.RequestId,
+            InstitutionId = call.Institution,
+            ContractorId = parsed.GetRequiredValue(ContractorOption.Option),
+            NeverBypass = parsed.GetValue(Never),
+            Reason = parsed.GetRequiredValue(ReasonOption.Option),
+            OperatorId = OperatorOption.Read(parsed),
+        };
+        return Change.RunAsync(
+            parsed,
+            request,
+            () => Now.BindingAsync(call, request.ContractorId),
+            () => call.Service.Operations.SetBypassOptOutAsync(request, cancellationToken: call.Cancellation).ResponseAsync);
     }
 }

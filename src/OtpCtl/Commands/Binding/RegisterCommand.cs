@@ -16,26 +16,31 @@ internal static class RegisterCommand
     {
         var command = new Command("register", "利用登録: binds a credential to a contractor. The OTP is used up by it.")
         {
-            ContractorOption.Option, Credential, ChannelOption.Option, SubmittedOtp.Option, ServiceCall.RequestIdOption,
+            ContractorOption.Option, Credential, ChannelOption.Option, SubmittedOtp.Option, ApplyOption.Option, ServiceCall.RequestIdOption,
         };
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => RegisterAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl binding register --contractor K-1 --credential ABCD12345678 --apply");
     }
 
-    private static async Task<int> RegisterAsync(ParseResult parsed, ServiceCall call)
+    private static Task<int> RegisterAsync(ParseResult parsed, ServiceCall call)
     {
-        var answer = await call.Service.OtpAuth.RegisterAsync(
-            new()
+        var request = new RegisterRequest
+        {
+            RequestId = call.RequestId,
+            InstitutionId = call.Institution,
+            ContractorId = parsed.GetRequiredValue(ContractorOption.Option),
+            Channel = ChannelOption.Read(parsed),
+            CredentialId = parsed.GetRequiredValue(Credential),
+        };
+        return Change.RunAsync(
+            parsed,
+            request,
+            () => Now.RequirementAsync(call, request.ContractorId, request.Channel),
+            async () =>
             {
-                RequestId = call.RequestId,
-                InstitutionId = call.Institution,
-                ContractorId = parsed.GetRequiredValue(ContractorOption.Option),
-                Channel = ChannelOption.Read(parsed),
-                CredentialId = parsed.GetRequiredValue(Credential),
-                Otp = await SubmittedOtp.ReadAsync(parsed, call.Cancellation),
+                request.Otp = await SubmittedOtp.ReadAsync(parsed, call.Cancellation);
+                return await call.Service.OtpAuth.RegisterAsync(request, cancellationToken: call.Cancellation);
             },
-            cancellationToken: call.Cancellation);
-        AnswerOutput.Write(parsed, answer);
-        return ExitCode.Of(answer.Decision);
+            answer => ExitCode.Of(answer.Decision));
     }
 }

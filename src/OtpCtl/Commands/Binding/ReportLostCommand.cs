@@ -15,26 +15,28 @@ internal static class ReportLostCommand
     {
         var command = new Command("report-lost", "Stops a contractor's lost credential at once, on every replica.")
         {
-            ContractorOption.Option, Kind, ReasonOption.Option, OperatorOption.Option, ServiceCall.RequestIdOption,
+            ContractorOption.Option, Kind, ReasonOption.Option, OperatorOption.Option, ApplyOption.Option, ServiceCall.RequestIdOption,
         };
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => ReportAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl binding report-lost --contractor K-1 --kind stolen --reason 'called the help desk' --apply");
     }
 
-    private static async Task<int> ReportAsync(ParseResult parsed, ServiceCall call)
+    private static Task<int> ReportAsync(ParseResult parsed, ServiceCall call)
     {
-        AnswerOutput.Write(parsed, await call.Service.Operations.ReportLostAsync(
-            new()
-            {
-                RequestId = call.RequestId,
-                InstitutionId = call.Institution,
-                ContractorId = parsed.GetRequiredValue(ContractorOption.Option),
-                Kind = KindOf(parsed.GetRequiredValue(Kind)),
-                Reason = parsed.GetRequiredValue(ReasonOption.Option),
-                OperatorId = OperatorOption.Read(parsed),
-            },
-            cancellationToken: call.Cancellation));
-        return ExitCode.Success;
+        var request = new ReportLostRequest
+        {
+            RequestId = call.RequestId,
+            InstitutionId = call.Institution,
+            ContractorId = parsed.GetRequiredValue(ContractorOption.Option),
+            Kind = KindOf(parsed.GetRequiredValue(Kind)),
+            Reason = parsed.GetRequiredValue(ReasonOption.Option),
+            OperatorId = OperatorOption.Read(parsed),
+        };
+        return Change.RunAsync(
+            parsed,
+            request,
+            () => Now.BindingAsync(call, request.ContractorId),
+            () => call.Service.Operations.ReportLostAsync(request, cancellationToken: call.Cancellation).ResponseAsync);
     }
 
     private static LossKind KindOf(string text) => text switch

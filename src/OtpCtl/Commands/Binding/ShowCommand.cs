@@ -11,7 +11,7 @@ internal static class ShowCommand
             ContractorOption.Option,
         };
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => ShowAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl binding show --contractor K-1 --json");
     }
 
     private static async Task<int> ShowAsync(ParseResult parsed, ServiceCall call)

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using OtpAuthService.V1;
 
 namespace OtpCtl.Commands.Binding;
 
@@ -8,25 +9,30 @@ internal static class SuspendCommand
     {
         var command = new Command("suspend", "利用停止: ends the contractor's use of OTPs, with an OTP of the credential to be stopped.")
         {
-            ContractorOption.Option, ChannelOption.Option, SubmittedOtp.Option, ServiceCall.RequestIdOption,
+            ContractorOption.Option, ChannelOption.Option, SubmittedOtp.Option, ApplyOption.Option, ServiceCall.RequestIdOption,
         };
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => SuspendAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl binding suspend --contractor K-1 --apply");
     }
 
-    private static async Task<int> SuspendAsync(ParseResult parsed, ServiceCall call)
+    private static Task<int> SuspendAsync(ParseResult parsed, ServiceCall call)
     {
-        var answer = await call.Service.OtpAuth.SuspendAsync(
-            new()
+        var request = new SuspendRequest
+        {
+            RequestId = call.RequestId,
+            InstitutionId = call.Institution,
+            ContractorId = parsed.GetRequiredValue(ContractorOption.Option),
+            Channel = ChannelOption.Read(parsed),
+        };
+        return Change.RunAsync(
+            parsed,
+            request,
+            () => Now.RequirementAsync(call, request.ContractorId, request.Channel),
+            async () =>
             {
-                RequestId = call.RequestId,
-                InstitutionId = call.Institution,
-                ContractorId = parsed.GetRequiredValue(ContractorOption.Option),
-                Channel = ChannelOption.Read(parsed),
-                Otp = await SubmittedOtp.ReadAsync(parsed, call.Cancellation),
+                request.Otp = await SubmittedOtp.ReadAsync(parsed, call.Cancellation);
+                return await call.Service.OtpAuth.SuspendAsync(request, cancellationToken: call.Cancellation);
             },
-            cancellationToken: call.Cancellation);
-        AnswerOutput.Write(parsed, answer);
-        return ExitCode.Of(answer.Decision);
+            answer => ExitCode.Of(answer.Decision));
     }
 }

@@ -18,7 +18,7 @@ internal static class VerifyCommand
             ContractorOption.Option, ChannelOption.Option, PurposeOption, SubmittedOtp.Option, ServiceCall.RequestIdOption,
         };
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => VerifyAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl binding verify --contractor K-1 --purpose transfer");
     }
 
     private static async Task<int> VerifyAsync(ParseResult parsed, ServiceCall call)

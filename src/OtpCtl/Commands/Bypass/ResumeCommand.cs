@@ -1,4 +1,5 @@
 using System.CommandLine;
+using OtpAuthService.V1;
 
 namespace OtpCtl.Commands.Bypass;
 
@@ -8,23 +9,25 @@ internal static class ResumeCommand
     {
         var command = new Command("resume", "Ends bypass stop: callers' grants hold again.")
         {
-            ReasonOption.Option, OperatorOption.Option, ServiceCall.RequestIdOption,
+            ReasonOption.Option, OperatorOption.Option, ApplyOption.Option, ServiceCall.RequestIdOption,
         };
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => ResumeAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl bypass resume --reason explained --apply");
     }
 
-    private static async Task<int> ResumeAsync(ParseResult parsed, ServiceCall call)
+    private static Task<int> ResumeAsync(ParseResult parsed, ServiceCall call)
     {
-        AnswerOutput.Write(parsed, await call.Service.Operations.ResumeBypassAsync(
-            new()
-            {
-                RequestId = call.RequestId,
-                InstitutionId = call.Institution,
-                Reason = parsed.GetRequiredValue(ReasonOption.Option),
-                OperatorId = OperatorOption.Read(parsed),
-            },
-            cancellationToken: call.Cancellation));
-        return ExitCode.Success;
+        var request = new ResumeBypassRequest
+        {
+            RequestId = call.RequestId,
+            InstitutionId = call.Institution,
+            Reason = parsed.GetRequiredValue(ReasonOption.Option),
+            OperatorId = OperatorOption.Read(parsed),
+        };
+        return Change.RunAsync(
+            parsed,
+            request,
+            () => Now.InstitutionAsync(call),
+            () => call.Service.Operations.ResumeBypassAsync(request, cancellationToken: call.Cancellation).ResponseAsync);
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using OtpAuthService.V1;
 
 namespace OtpCtl.Commands.Bypass;
 
@@ -8,23 +9,25 @@ internal static class StopCommand
     {
         var command = new Command("stop", "The kill switch: within a second nobody of the institution is answered without an OTP, on any replica.")
         {
-            ReasonOption.Option, OperatorOption.Option, ServiceCall.RequestIdOption,
+            ReasonOption.Option, OperatorOption.Option, ApplyOption.Option, ServiceCall.RequestIdOption,
         };
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => StopAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl bypass stop --reason 'strange calls' --apply");
     }
 
-    private static async Task<int> StopAsync(ParseResult parsed, ServiceCall call)
+    private static Task<int> StopAsync(ParseResult parsed, ServiceCall call)
     {
-        AnswerOutput.Write(parsed, await call.Service.Operations.StopBypassAsync(
-            new()
-            {
-                RequestId = call.RequestId,
-                InstitutionId = call.Institution,
-                Reason = parsed.GetRequiredValue(ReasonOption.Option),
-                OperatorId = OperatorOption.Read(parsed),
-            },
-            cancellationToken: call.Cancellation));
-        return ExitCode.Success;
+        var request = new StopBypassRequest
+        {
+            RequestId = call.RequestId,
+            InstitutionId = call.Institution,
+            Reason = parsed.GetRequiredValue(ReasonOption.Option),
+            OperatorId = OperatorOption.Read(parsed),
+        };
+        return Change.RunAsync(
+            parsed,
+            request,
+            () => Now.InstitutionAsync(call),
+            () => call.Service.Operations.StopBypassAsync(request, cancellationToken: call.Cancellation).ResponseAsync);
     }
 }

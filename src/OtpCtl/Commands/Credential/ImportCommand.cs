@@ -51,16 +51,11 @@ internal static class ImportCommand
         Description = "Read that password from stdin. On a terminal it is asked for, without echo, where the file needs one.",
     };
 
-    private static readonly Option<bool> Apply = new("--apply")
-    {
-        Description = "Import it. Without this the service only looks, tells what it would do, and stores nothing.",
-    };
-
     public static Command Create()
     {
         var command = new Command("import", "Takes in a supplier's file of credentials, all or nothing; a dry run until told otherwise.")
         {
-            File, Format, Supplier, KeyFile, KeyStdin, PasswordFile, PasswordStdin, Apply, OperatorOption.Option, ServiceCall.RequestIdOption,
+            File, Format, Supplier, KeyFile, KeyStdin, PasswordFile, PasswordStdin, OperatorOption.Option, ApplyOption.Option, ServiceCall.RequestIdOption,
         };
         command.Validators.Add(result =>
         {
@@ -71,12 +66,12 @@ internal static class ImportCommand
             }
         });
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => ImportAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl credential import tokens.xml --supplier Example --key-file key.hex --apply");
     }
 
     private static async Task<int> ImportAsync(ParseResult parsed, ServiceCall call)
     {
-        var apply = parsed.GetValue(Apply);
+        var apply = parsed.GetValue(ApplyOption.Option);
         var (key, password) = await ReadSecretAsync(parsed, call.Cancellation);
         var header = new ImportCredentialsHeader
         {
@@ -95,7 +90,7 @@ internal static class ImportCommand
         var answer = AnswerOutput.IsForPeople(parsed)
             ? await DrawAsync(upload, header, file)
             : await SendAsync(upload, header, file, _ => { });
-        AnswerOutput.Write(parsed, answer);
+        AnswerOutput.WriteApplied(parsed, answer, apply);
         if (!apply)
         {
             parsed.InvocationConfiguration.Error.WriteLine("Dry run: nothing was stored. The whole file can be imported: add --apply.");

@@ -29,26 +29,33 @@ internal static class IssueCommand
     {
         var command = new Command("issue", "Makes a credential and prints its ID and, this once, its key as an otpauth URI and QR code.")
         {
-            Digits, Period, Algorithm, NoQr, OperatorOption.Option, ServiceCall.RequestIdOption,
+            Digits, Period, Algorithm, NoQr, OperatorOption.Option, ApplyOption.Option, ServiceCall.RequestIdOption,
         };
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => IssueAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl credential issue --digits 6 --apply");
     }
 
-    private static async Task<int> IssueAsync(ParseResult parsed, ServiceCall call)
+    private static Task<int> IssueAsync(ParseResult parsed, ServiceCall call)
     {
-        var answer = await call.Service.Operations.IssueCredentialAsync(
-            new()
-            {
-                RequestId = call.RequestId,
-                InstitutionId = call.Institution,
-                Digits = parsed.GetValue(Digits),
-                PeriodSeconds = parsed.GetValue(Period),
-                Algorithm = ReadAlgorithm(parsed),
-                OperatorId = OperatorOption.Read(parsed),
-            },
-            cancellationToken: call.Cancellation);
-        AnswerOutput.Write(parsed, answer);
+        var request = new IssueCredentialRequest
+        {
+            RequestId = call.RequestId,
+            InstitutionId = call.Institution,
+            Digits = parsed.GetValue(Digits),
+            PeriodSeconds = parsed.GetValue(Period),
+            Algorithm = ReadAlgorithm(parsed),
+            OperatorId = OperatorOption.Read(parsed),
+        };
+        return Change.RunAsync(
+            parsed,
+            request,
+            Now.NothingAsync,
+            () => call.Service.Operations.IssueCredentialAsync(request, cancellationToken: call.Cancellation).ResponseAsync,
+            answer => Draw(parsed, answer));
+    }
+
+    private static int Draw(ParseResult parsed, IssueCredentialResponse answer)
+    {
         if (AnswerOutput.IsForPeople(parsed) && !parsed.GetValue(NoQr))
         {
             QrCode.Draw(parsed.InvocationConfiguration.Output, answer.OtpauthUri);

@@ -10,7 +10,7 @@ internal static class ShowCommand
     {
         var command = new Command("show", "Shows a credential, without its key, and who uses it at this institution.") { Id };
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => ShowAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl credential show ABCD12345678");
     }
 
     private static async Task<int> ShowAsync(ParseResult parsed, ServiceCall call)

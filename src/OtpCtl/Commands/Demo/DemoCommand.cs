@@ -20,7 +20,7 @@ internal static class DemoCommand
     {
         var command = new Command("demo", "Walks through a contractor's life with OTPs, from 利用登録 to 利用停止 and another credential, and checks each answer.");
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => WalkAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl demo");
     }
 
     private static async Task<int> WalkAsync(ParseResult parsed, ServiceCall call)

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using OtpAuthService.V1;
@@ -69,9 +70,10 @@ internal static class SetCommand
         Array.ForEach(Changes, command.Options.Add);
         command.Options.Add(ReasonOption.Option);
         command.Options.Add(OperatorOption.Option);
+        command.Options.Add(ApplyOption.Option);
         command.Options.Add(ServiceCall.RequestIdOption);
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => SetAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl institution set --window strict --reason 'audit finding 7' --apply");
     }
 
     private static async Task<int> SetAsync(ParseResult parsed, ServiceCall call)
@@ -82,20 +84,22 @@ internal static class SetCommand
         }
 
         var current = await ReadAsync(parsed, call);
-        Apply(parsed, current.Policy);
-        AnswerOutput.Write(parsed, await call.Service.Operations.SetInstitutionPolicyAsync(
-            new()
-            {
-                RequestId = call.RequestId,
-                InstitutionId = call.Institution,
-                DisplayName = parsed.GetValue(DisplayName) ?? current.DisplayName,
-                Policy = current.Policy,
-                ExpectedVersion = current.PolicyVersion,
-                Reason = parsed.GetRequiredValue(ReasonOption.Option),
-                OperatorId = OperatorOption.Read(parsed),
-            },
-            cancellationToken: call.Cancellation));
-        return ExitCode.Success;
+        var request = new SetInstitutionPolicyRequest
+        {
+            RequestId = call.RequestId,
+            InstitutionId = call.Institution,
+            DisplayName = parsed.GetValue(DisplayName) ?? current.DisplayName,
+            Policy = current.Policy.Clone(),
+            ExpectedVersion = current.PolicyVersion,
+            Reason = parsed.GetRequiredValue(ReasonOption.Option),
+            OperatorId = OperatorOption.Read(parsed),
+        };
+        Apply(parsed, request.Policy);
+        return await Change.RunAsync(
+            parsed,
+            request,
+            () => Task.FromResult<IMessage?>(current.PolicyVersion == 0 ? null : current),
+            () => call.Service.Operations.SetInstitutionPolicyAsync(request, cancellationToken: call.Cancellation).ResponseAsync);
     }
 
     /// <summary>The institution as it is; one that is not set up yet has version 0.</summary>

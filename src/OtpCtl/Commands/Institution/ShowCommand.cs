@@ -8,7 +8,7 @@ internal static class ShowCommand
     {
         var command = new Command("show", "Shows the institution with the policy in force, its version, and whether bypasses are stopped.");
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => ShowAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl institution show --institution minato");
     }
 
     private static async Task<int> ShowAsync(ParseResult parsed, ServiceCall call)

@@ -19,26 +19,27 @@ internal static class RotateCommand
     {
         var command = new Command("rotate", "Replaces the key that wraps credential keys, or the one that wraps that; OTPs are decided on all the while.")
         {
-            Kind, ReasonOption.Option, OperatorOption.Option, ServiceCall.RequestIdOption,
+            Kind, ReasonOption.Option, OperatorOption.Option, ApplyOption.Option, ServiceCall.RequestIdOption,
         };
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => RotateAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl key rotate --kind data-key --reason yearly --apply");
     }
 
-    private static async Task<int> RotateAsync(ParseResult parsed, ServiceCall call)
+    private static Task<int> RotateAsync(ParseResult parsed, ServiceCall call)
     {
-        AnswerOutput.Write(parsed, await call.Service.Operations.RotateKeysAsync(
-            new()
-            {
-                RequestId = call.RequestId,
-                InstitutionId = call.Institution,
-                Kind = KindOf(parsed.GetRequiredValue(Kind)),
-                Reason = parsed.GetRequiredValue(ReasonOption.Option),
-                OperatorId = OperatorOption.Read(parsed),
-            },
-            deadline: (TimeProvider.System.GetUtcNow() + Deadline).UtcDateTime,
-            cancellationToken: call.Cancellation));
-        return ExitCode.Success;
+        var request = new RotateKeysRequest
+        {
+            RequestId = call.RequestId,
+            InstitutionId = call.Institution,
+            Kind = KindOf(parsed.GetRequiredValue(Kind)),
+            Reason = parsed.GetRequiredValue(ReasonOption.Option),
+            OperatorId = OperatorOption.Read(parsed),
+        };
+        return Change.RunAsync(
+            parsed,
+            request,
+            () => Now.KeysAsync(call),
+            () => call.Service.Operations.RotateKeysAsync(request, deadline: (TimeProvider.System.GetUtcNow() + Deadline).UtcDateTime, cancellationToken: call.Cancellation).ResponseAsync);
     }
 
     private static KeyKind KindOf(string text) => text switch

@@ -19,7 +19,7 @@ internal static class StatusCommand
     {
         var command = new Command("status", "Shows the data keys with the KEK versions that wrap them, and how far a rotation is.") { Watch };
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => StatusAsync(parsed, call), cancellation));
-        return command;
+        return command.WithExample("otpctl key status --watch");
     }
 
     private static async Task<int> StatusAsync(ParseResult parsed, ServiceCall call)
