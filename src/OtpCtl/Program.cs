@@ -7,6 +7,7 @@ using Audit = OtpCtl.Commands.Audit;
 using Binding = OtpCtl.Commands.Binding;
 using Bypass = OtpCtl.Commands.Bypass;
 using Credential = OtpCtl.Commands.Credential;
+using Fence = OtpCtl.Commands.Fence;
 using Institution = OtpCtl.Commands.Institution;
 using Key = OtpCtl.Commands.Key;
 
@@ -69,6 +70,11 @@ internal static class Program
             {
                 Key.RotateCommand.Create(),
                 Key.StatusCommand.Create(),
+            },
+            new Command("fence", "Up to when OTPs are refused, after the database has lost commits: show, raise.")
+            {
+                Fence.ShowCommand.Create(),
+                Fence.RaiseCommand.Create(),
             },
             new Command("audit", "What was decided and done, as it was written: query, verify.")
             {
