@@ -46,6 +46,11 @@ internal static class AnswerOutput
         if (!parsed.GetValue(GlobalOptions.Json))
         {
             Write(parsed, answer);
+            if (!applied)
+            {
+                parsed.InvocationConfiguration.Output.WriteLine("applied: false");
+            }
+
             return;
         }
 

@@ -19,6 +19,9 @@ internal static class Now
     public static Task<IMessage?> KeysAsync(ServiceCall call) => ReadAsync(
         call.Service.Operations.GetKeyStatusAsync(new() { InstitutionId = call.Institution }, cancellationToken: call.Cancellation));
 
+    public static Task<IMessage?> FenceAsync(ServiceCall call) => ReadAsync(
+        call.Service.Operations.GetFenceAsync(new() { InstitutionId = call.Institution }, cancellationToken: call.Cancellation));
+
     /// <summary>For what front ends may call too, who are not shown bindings.</summary>
     public static Task<IMessage?> RequirementAsync(ServiceCall call, string contractor, Channel channel) => ReadAsync(
         call.Service.OtpAuth.GetRequirementAsync(

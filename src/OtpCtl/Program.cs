@@ -11,6 +11,7 @@ using Binding = OtpCtl.Commands.Binding;
 using Bypass = OtpCtl.Commands.Bypass;
 using Caller = OtpCtl.Commands.Caller;
 using Credential = OtpCtl.Commands.Credential;
+using Fence = OtpCtl.Commands.Fence;
 using Institution = OtpCtl.Commands.Institution;
 using Key = OtpCtl.Commands.Key;
 
@@ -74,6 +75,11 @@ internal static class Program
             {
                 Key.RotateCommand.Create(),
                 Key.StatusCommand.Create(),
+            },
+            new Command("fence", "Up to when OTPs are refused, after the database has lost commits: show, raise.")
+            {
+                Fence.ShowCommand.Create(),
+                Fence.RaiseCommand.Create(),
             },
             new Command("audit", "What was decided and done, as it was written: query, verify.")
             {

@@ -17,6 +17,9 @@ internal sealed class AuditChains(OtpStore store, TimeProvider time)
     /// <summary>Replaced as a whole by <see cref="Forget"/>: a chain that was taken before does not come back.</summary>
     private volatile ConcurrentStack<AuditChain> unused = new();
 
+    /// <summary>How far the database has said that the chains go, those that nobody adds to any more too.</summary>
+    private readonly ConcurrentDictionary<int, (ChainLink End, DateTimeOffset At)> committed = new();
+
     /// <summary>A chain for one transaction. Dispose of it whatever became of the transaction.</summary>
     public async ValueTask<AuditChain> TakeAsync()
     {
@@ -27,6 +30,11 @@ internal sealed class AuditChains(OtpStore store, TimeProvider time)
             {
                 return chain;
             }
+        }
+
+        foreach (var (id, last) in committed.Where(c => time.GetUtcNow() - c.Value.At >= LongestIdle))
+        {
+            committed.TryRemove(id, out _);
         }
 
         var row = NewRow();
@@ -47,12 +55,31 @@ internal sealed class AuditChains(OtpStore store, TimeProvider time)
     public static AuditChain Begin(AuditChainRow row, DateTimeOffset now, ConcurrentStack<AuditChain>? home = null) => new(row.Id, new ChainLink(0, row.Beginning), now, home);
 
     /// <summary>The database may have gone back: how far the chains go is not known any more, and nobody adds to them.</summary>
-    public void Forget() => unused = new();
+    public void Forget()
+    {
+        unused = new();
+        committed.Clear();
+    }
+
+    /// <summary>A record whose commit was answered and that the database does not hold; null where it holds the last one of every chain.</summary>
+    public async Task<ChainLink?> FindMissingAsync(OtpDbContext db, CancellationToken stop)
+    {
+        var ends = committed.ToArray();
+        var (ids, positions) = (ends.Select(e => e.Key).ToList(), ends.Select(e => e.Value.End.Position).Distinct().ToList());
+        var held = await db.AuditRecords.Where(r => ids.Contains(r.ChainId) && positions.Contains(r.Position)).Select(r => new { r.ChainId, r.Position, r.Hash }).ToListAsync(stop);
+        return ends.Select(e => (Chain: e.Key, e.Value.End))
+            .FirstOrDefault(e => !held.Exists(h => h.ChainId == e.Chain && h.Position == e.End.Position && h.Hash.AsSpan().SequenceEqual(e.End.Hash))).End;
+    }
 
     /// <summary>The transaction was committed, and the chain goes as far as <paramref name="end"/>.</summary>
     public void Extend(AuditChain chain, ChainLink end)
     {
         (chain.End, chain.UsedAt) = (end, time.GetUtcNow());
+        if (chain.Home == unused && end.Position > 0)
+        {
+            committed[chain.Id] = (end, chain.UsedAt);
+        }
+
         GiveBack(chain);
     }
 

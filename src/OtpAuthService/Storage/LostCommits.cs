@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using System.Diagnostics;
 using System.Security.Cryptography;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
@@ -14,7 +15,8 @@ namespace OtpAuthService.Storage;
 
 /// <summary>
 /// Finds out whether the database may have lost commits that were answered, and then raises the fence by itself (promise P1): it is another server than
-/// the data has been served from, it is on a timeline of its own, its log is shorter than it was, or it lacks an audit head that has been shipped.
+/// the data has been served from, it is on a timeline of its own, its log is shorter than it was, or it lacks records that this replica has written or an
+/// audit head that has been shipped.
 /// Until that is done, nothing is decided. What it cannot see: Verification/README.md.
 /// </summary>
 internal sealed class LostCommits(
@@ -31,23 +33,39 @@ internal sealed class LostCommits(
     /// <summary>Looks through all contractors for temporary OTPs, and waits for decisions that are under way.</summary>
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(10);
 
+    /// <summary>
+    /// How long a server that was started anew is left alone. Each replica sees whether its own records are there, and raises the fence for all: by then
+    /// every one has looked, for it asks the database several times a second.
+    /// </summary>
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(2);
+
     private readonly SemaphoreSlim gate = new(1);
     private StorePosition? seen;
+
+    /// <summary>When the server that answers now was seen first, as <see cref="Stopwatch"/> tells time; null where it is the one of the start.</summary>
+    private long? anewSince;
 
     /// <summary>Looks at a database that answers, and raises the fence where it has to be.</summary>
     /// <param name="position">Where it is; null for SQLite, which tells nothing of the kind.</param>
     /// <param name="cancellation">Gives up; nothing may be decided then.</param>
-    public async Task FenceAsync(StorePosition? position, CancellationToken cancellation)
+    /// <returns>Whether it may be decided on; else it is to be looked at again.</returns>
+    public async Task<bool> FenceAsync(StorePosition? position, CancellationToken cancellation)
     {
         await gate.WaitAsync(cancellation);
         try
         {
-            if (availability.Problem is not null || (position is not null && (seen is null || position.MayLack(seen))))
+            if (availability.Problem is not null || position?.GoesOnFrom(seen) == false)
             {
                 await LookAsync(position, cancellation);
             }
 
+            if (seen is not null && seen.Started != position?.Started)
+            {
+                anewSince = Stopwatch.GetTimestamp();
+            }
+
             seen = position;
+            return anewSince is not { } since || Stopwatch.GetElapsedTime(since) > Grace;
         }
         finally
         {
@@ -74,29 +92,45 @@ internal sealed class LostCommits(
     private async Task LookAsync(StorePosition? position, CancellationToken cancellation)
     {
         await using var db = stores.CreateContext();
-        if (position is not null && !await IsKnownAsync(db, position.Evidence, cancellation))
+        foreach (var (evidence, reason) in await FindLossesAsync(db, position, cancellation))
         {
-            await FenceUnknownAsync(db, position, cancellation);
+            await RaiseOnceAsync(db, evidence, reason, cancellation);
         }
-        else if (position is not null && seen is not null && position.MayLack(seen))
+    }
+
+    /// <returns>What shows a loss, and in words; the fence may have been raised for it already.</returns>
+    private async Task<List<(string Evidence, string Reason)>> FindLossesAsync(OtpDbContext db, StorePosition? position, CancellationToken cancellation)
+    {
+        var losses = new List<(string, string)>();
+        if (position is not null && await IsOfAnotherServerAsync(db, position, cancellation))
         {
-            var evidence = $"{position.Evidence} after {seen.Evidence} position {seen.Flushed} {Guid.NewGuid():N}";
-            await RaiseOnceAsync(db, evidence, "the database's log is shorter than it was, or another server's", cancellation);
+            losses.Add((position.Evidence, "the data is served by another PostgreSQL, or from another timeline, than before"));
+        }
+
+        if (position is not null && seen is not null && position.MayLack(seen))
+        {
+            losses.Add(($"{position.Evidence} after {seen.Evidence} position {seen.Flushed}", "the database's log is shorter than it was, or another server's"));
+        }
+
+        if (await chains.FindMissingAsync(db, cancellation) is { } missing)
+        {
+            losses.Add(($"record {Convert.ToHexStringLower(missing.Hash)}", "the database does not hold audit records that this replica has committed"));
         }
 
         if (shipment.Newest is { } head && !await db.AuditHeads.AnyAsync(h => h.Number == head.Number && h.Hash == head.Hash, cancellation))
         {
-            await RaiseOnceAsync(db, $"audit head {head.Number} {Convert.ToHexStringLower(head.Hash)}", "the database does not hold the audit head that was shipped last", cancellation);
+            losses.Add(($"audit head {head.Number} {Convert.ToHexStringLower(head.Hash)}", "the database does not hold the audit head that was shipped last"));
         }
+
+        return losses;
     }
 
     /// <summary>Of a database that was never served before, nothing can be lost.</summary>
-    private async Task FenceUnknownAsync(OtpDbContext db, StorePosition position, CancellationToken cancellation)
+    private async Task<bool> IsOfAnotherServerAsync(OtpDbContext db, StorePosition position, CancellationToken cancellation)
     {
         if (await db.Fences.AnyAsync(cancellation))
         {
-            await RaiseOnceAsync(db, position.Evidence, "the data is served by another PostgreSQL, or from another timeline, than before", cancellation);
-            return;
+            return !await IsKnownAsync(db, position.Evidence, cancellation);
         }
 
         db.Fences.Add(new Fence { Evidence = position.Evidence, Until = DateTimeOffset.UnixEpoch, RaisedAt = time.GetUtcNow(), Reason = "first start" });
@@ -108,6 +142,8 @@ internal sealed class LostCommits(
         {
             // Another replica starting at the same time.
         }
+
+        return false;
     }
 
     /// <summary>In a transaction of its own, past the store, which lets nobody through until this is done.</summary>

@@ -69,8 +69,9 @@ internal sealed class StoreMonitor(
             }
 
             // Last: a fence is raised by a clock that can be trusted. Longer than a probe, but nothing is decided meanwhile.
-            await lostCommits.FenceAsync(position, cancellation);
-            return null;
+            return await lostCommits.FenceAsync(position, cancellation)
+                ? null
+                : ("the database was started anew", "Every replica looks first whether commits were lost.");
         }
         catch (PostgresException lacking) when (lacking.SqlState is PostgresErrorCodes.UndefinedTable or PostgresErrorCodes.UndefinedFunction or PostgresErrorCodes.UndefinedColumn)
         {

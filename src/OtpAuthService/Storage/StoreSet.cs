@@ -124,12 +124,13 @@ internal sealed class StoreSet : IDisposable
         // The timeline in use: pg_control_checkpoint knows it only some time after a promotion.
         await using var command = postgres.CreateCommand(
             """
-            SELECT clock_timestamp(), current_setting('transaction_read_only') = 'off', system_identifier, ('x' || left(pg_walfile_name(flushed), 8))::bit(32)::int, flushed - '0/0'
+            SELECT clock_timestamp(), current_setting('transaction_read_only') = 'off', system_identifier, ('x' || left(pg_walfile_name(flushed), 8))::bit(32)::int,
+                pg_postmaster_start_time(), flushed - '0/0'
             FROM pg_control_system(), (SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn() END) AS log (flushed)
             """);
         await using var row = await command.ExecuteReaderAsync(stop);
         await row.ReadAsync(stop);
-        var position = row.IsDBNull(4) ? null : new StorePosition(row.GetInt64(2), row.GetInt32(3), (long)row.GetDecimal(4));
+        var position = row.IsDBNull(5) ? null : new StorePosition(row.GetInt64(2), row.GetInt32(3), row.GetDateTime(4), (long)row.GetDecimal(5));
         return (new DateTimeOffset(row.GetDateTime(0), TimeSpan.Zero), row.GetBoolean(1), position);
     }
 

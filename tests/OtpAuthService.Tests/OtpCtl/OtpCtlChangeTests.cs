@@ -18,7 +18,7 @@ public sealed class OtpCtlChangeTests
     /// <summary>Each command that the service is asked to change something by. The shape of what is printed is the same for all; only what differs is looked at.</summary>
     [TestCase("institution set --window strict --reason test", "change.policy.acceptance_window: DEFAULT → STRICT", "rpc: SetInstitutionPolicy")]
     [TestCase("credential issue --digits 8", "now: nothing", "request.digits: 8")]
-    [TestCase("credential import FILE --supplier Example", "credentials: 1", "supplier: Example")]
+    [TestCase("credential import FILE --supplier Example", "imported: 1", "repeated: false")]
     [TestCase("binding register --contractor K-DRY --credential ABCD12345678", "now.requirement: NOT_REGISTERED", "request.credential_id: ABCD12345678")]
     [TestCase("binding suspend --contractor REGISTERED", "now.requirement: REQUIRED", "rpc: Suspend")]
     [TestCase("binding report-lost --contractor REGISTERED --kind stolen --reason test", "now.history[0].state: ACTIVE", "request.kind: STOLEN")]
@@ -70,9 +70,9 @@ public sealed class OtpCtlChangeTests
         var wrong = await OtpCtlProcess.RunAsync("00112233445566778899aabbccddeeff\n", ["credential", "import", file, "--key-stdin", "--address", service.Address]);
         var right = await OtpCtlProcess.RunAsync(PskcFiles.PreSharedKey, ["credential", "import", file, "--key-stdin", "--address", service.Address]);
 
-        Assert.That(wrong.ExitCode, Is.EqualTo(2));
-        Assert.That(wrong.Errors, Does.StartWith("otpctl: the service would not take 'encrypted.xml': "));
-        Assert.That(right.Output, Does.StartWith("applied: false\nrpc: ImportCredentials\ncredentials: 1\nfirst: 12345678\n"));
+        Assert.That(wrong.ExitCode, Is.EqualTo(3));
+        Assert.That(wrong.Errors, Does.StartWith("otpctl: INVALID_ARGUMENT: ").And.Contain("does not match its MAC"));
+        Assert.That(right.Output, Is.EqualTo("imported: 1\nrepeated: false\napplied: false\n"));
     }
 
     [Test]

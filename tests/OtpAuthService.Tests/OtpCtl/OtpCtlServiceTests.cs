@@ -263,7 +263,7 @@ public sealed class OtpCtlServiceTests
             Assert.That(wrongKey.ExitCode, Is.EqualTo(3), wrongKey.Errors);
             Assert.That(
                 (looked.ExitCode, looked.Output, looked.Errors),
-                Is.EqualTo((0, "imported: 1\nrepeated: false\n", "Dry run: nothing was stored. The whole file can be imported: add --apply.\n")));
+                Is.EqualTo((0, "imported: 1\nrepeated: false\napplied: false\n", "Dry run: nothing was stored. The whole file can be imported: add --apply.\n")));
             Assert.That(notThere.ExitCode, Is.EqualTo(3));
             Assert.That((imported.ExitCode, imported.Output, imported.Errors), Is.EqualTo((0, """{"applied":true,"imported":1,"repeated":false}""" + "\n", "")));
             Assert.That(twice.ExitCode, Is.EqualTo(3));
