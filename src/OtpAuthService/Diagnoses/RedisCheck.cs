@@ -47,7 +47,7 @@ internal sealed class RedisCheck(StoreSet stores, IConnectionMultiplexer? redis 
 
     private static async Task<List<Finding>> LookAsync(IServer server, CancellationToken stop)
     {
-        // By name and not by IServer.InfoAsync, which wants an administrator's connection; and not CONFIG GET, which managed servers refuse.
+        // INFO and not CONFIG GET, which managed servers refuse.
         var answer = await server.ExecuteAsync("INFO").WaitAsync(Patience, stop);
         var info = ((string?)answer ?? "").Split('\n', StringSplitOptions.TrimEntries).Select(line => line.Split(':', 2)).Where(pair => pair.Length == 2)
             .ToDictionary(pair => pair[0], pair => pair[1]);

@@ -428,7 +428,7 @@ internal sealed class OtpOperationsGrpcService(
         read.Check(!(until > time.GetUtcNow() + Fence.Furthest), until, "until", "must be at most 1 hour from now");
         var submission = ReadAct(read, context, request, "RaiseFence", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId);
         var (answer, fence) = await fences.RaiseAsync(submission, until, context.CancellationToken);
-        return new RaiseFenceResponse { Fence = fence.Until.ToTimestamp(), DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
+        return new RaiseFenceResponse { Fence = fence?.Until.ToTimestamp(), DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
     }
 
     public override async Task<GetFenceResponse> GetFence(GetFenceRequest request, ServerCallContext context)

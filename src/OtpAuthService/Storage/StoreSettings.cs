@@ -85,6 +85,8 @@ internal static class StoreSettings
     private static ConnectionMultiplexer Connect(string connectionString, RedisTlsOptions? tls)
     {
         var settings = ParseRedis(connectionString);
+        // INFO, which Diagnose asks for, is an administrator's command to this client.
+        settings.AllowAdmin = true;
         if (tls is not null)
         {
             settings.UseFiles(tls);

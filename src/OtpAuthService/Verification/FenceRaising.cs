@@ -14,8 +14,8 @@ internal sealed class FenceRaising(DecisionLedger ledger, OtpStore store, IOptio
     /// <param name="submission">The request.</param>
     /// <param name="until">Up to when; null: as far as an OTP can have been accepted by now. Below the one in force it is on record, and changes nothing.</param>
     /// <param name="cancellation">The caller no longer waits.</param>
-    /// <returns>The answer, and the fence in force.</returns>
-    public async Task<(Answer Answer, Fence InForce)> RaiseAsync(Submission submission, DateTimeOffset? until, CancellationToken cancellation)
+    /// <returns>The answer, and the fence in force; null where there is none, because this one is of 1970.</returns>
+    public async Task<(Answer Answer, Fence? InForce)> RaiseAsync(Submission submission, DateTimeOffset? until, CancellationToken cancellation)
     {
         var answer = await ledger.DecideApartAsync(
             new PendingDecision(
@@ -35,7 +35,7 @@ internal sealed class FenceRaising(DecisionLedger ledger, OtpStore store, IOptio
                 },
                 cancellation),
             Deadline);
-        return (answer, await FindAsync(cancellation) ?? throw new InvalidOperationException("A fence was raised, but there is none."));
+        return (answer, await FindAsync(cancellation));
     }
 
     /// <summary>The fence in force; null where none was ever raised.</summary>

@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using OtpAuthService.Audit;
 using OtpAuthService.Bench.Populations;
 using OtpAuthService.Storage;
+using OtpAuthService.Verification;
 
 namespace OtpAuthService.Bench.Rivals;
 
@@ -27,6 +28,10 @@ internal sealed class BatchedWrite(ReadyMadeWrites writes) : Rival.RivalBase
         await db.Database.MigrateAsync();
         await db.Database.ExecuteSqlAsync(
             $"INSERT INTO institutions (id, display_name, look_back_steps, look_ahead_steps, not_registered_login, suspended_login, policy_version, created_at) VALUES ({Population.Institution}, '', 1, 1, 1, 1, 1, 0)");
+        // As the product's start does: the statement decides on no server that is not known.
+        var (_, _, position) = await services.GetRequiredService<StoreSet>().ProbeAsync(CancellationToken.None);
+        db.Fences.Add(new Fence { Evidence = position!.Evidence, Until = DateTimeOffset.UnixEpoch, RaisedAt = DateTimeOffset.UnixEpoch, Reason = "benchmark" });
+        await db.SaveChangesAsync();
         // The product's monitor would say so; there is none here.
         services.GetRequiredService<StoreAvailability>().ReportWell();
     }

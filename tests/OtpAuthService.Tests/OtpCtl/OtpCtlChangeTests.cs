@@ -71,7 +71,7 @@ public sealed class OtpCtlChangeTests
         var right = await OtpCtlProcess.RunAsync(PskcFiles.PreSharedKey, ["credential", "import", file, "--key-stdin", "--address", service.Address]);
 
         Assert.That(wrong.ExitCode, Is.EqualTo(3));
-        Assert.That(wrong.Errors, Does.StartWith("otpctl: INVALID_ARGUMENT: ").And.Contain("does not match its MAC"));
+        Assert.That(wrong.Errors, Does.StartWith("otpctl: INVALID_ARGUMENT: ").And.Contain("the pre-shared key is another one"));
         Assert.That(right.Output, Is.EqualTo("imported: 1\nrepeated: false\napplied: false\n"));
     }
 

@@ -22,7 +22,7 @@ public sealed class OtpCtlFenceTests
         var result = await OtpCtlAsync("fence", "raise", "--reason", "a try");
 
         Assert.That(result.ExitCode, Is.Zero, result.Errors);
-        Assert.That(result.Errors, Does.StartWith("otpctl: nothing was changed"));
+        Assert.That(result.Errors, Is.EqualTo("otpctl: dry run, nothing was changed. Add --apply to do it.\n"));
         Assert.That((await service.Operations.GetFenceAsync(new() { InstitutionId = "demo" })).Fence, Is.Null);
         Assert.That((await service.Auth.VerifyAsync(contractor, token.At(service.Clock.GetUtcNow()))).Outcome, Is.EqualTo(Outcome.Accepted));
     }

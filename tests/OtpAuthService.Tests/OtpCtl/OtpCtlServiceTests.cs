@@ -263,7 +263,7 @@ public sealed class OtpCtlServiceTests
             Assert.That(wrongKey.ExitCode, Is.EqualTo(3), wrongKey.Errors);
             Assert.That(
                 (looked.ExitCode, looked.Output, looked.Errors),
-                Is.EqualTo((0, "imported: 1\nrepeated: false\napplied: false\n", "Dry run: nothing was stored. The whole file can be imported: add --apply.\n")));
+                Is.EqualTo((0, "imported: 1\nrepeated: false\napplied: false\n", "otpctl: dry run, nothing was changed. Add --apply to do it.\n")));
             Assert.That(notThere.ExitCode, Is.EqualTo(3));
             Assert.That((imported.ExitCode, imported.Output, imported.Errors), Is.EqualTo((0, """{"applied":true,"imported":1,"repeated":false}""" + "\n", "")));
             Assert.That(twice.ExitCode, Is.EqualTo(3));
@@ -288,8 +288,8 @@ public sealed class OtpCtlServiceTests
             Assert.That((without.ExitCode, without.Errors), Is.EqualTo((2, "otpctl: the keys in the file are encrypted under a password: give --password-file or --password-stdin.\n")));
             Assert.That((wrong.ExitCode, wrong.Errors), Is.EqualTo((3, wrong.Errors)));
             Assert.That(wrong.Errors, Does.Contain("the password is another one"));
-            Assert.That((fromStdin.ExitCode, fromStdin.Output), Is.EqualTo((0, "imported: 1\nrepeated: false\n")), fromStdin.Errors);
-            Assert.That((fromFile.ExitCode, fromFile.Output), Is.EqualTo((0, "imported: 1\nrepeated: false\n")), fromFile.Errors);
+            Assert.That((fromStdin.ExitCode, fromStdin.Output), Is.EqualTo((0, "imported: 1\nrepeated: false\napplied: false\n")), fromStdin.Errors);
+            Assert.That((fromFile.ExitCode, fromFile.Output), Is.EqualTo((0, "imported: 1\nrepeated: false\napplied: false\n")), fromFile.Errors);
         }
     }
 

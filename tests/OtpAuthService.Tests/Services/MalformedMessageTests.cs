@@ -66,7 +66,7 @@ public class MalformedMessageTests
     public async Task Message_Empty_NamesEveryFieldThatMustBeSet([ValueSource(nameof(ReadingMethods))] RpcMethod method)
     {
         var refusal = await Refusal.OfAsync(() => SendAsync(method, []));
-        string[] optional = ["digits", "period_seconds", "algorithm", "chunk", "expected_version", "never_bypass", "operator_id", "valid_for", "uses", "pre_shared_key"];
+        string[] optional = ["digits", "period_seconds", "algorithm", "chunk", "expected_version", "never_bypass", "operator_id", "valid_for", "uses", "pre_shared_key", "until"];
         Assert.That((refusal.Code, refusal.Info), Is.EqualTo((StatusCode.InvalidArgument, ("INVALID_REQUEST", "otpauth.v1"))));
         if (method.Name == "RequestExport")
         {

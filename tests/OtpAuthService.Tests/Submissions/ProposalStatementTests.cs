@@ -42,9 +42,9 @@ public class ProposalStatementTests
         await ExecuteAsync(
             $"""
              PREPARE proposals (uuid[], bytea[], text[], text[], text[], text[], text[], smallint[], smallint[], bigint[], bigint[], smallint[], bigint[],
-                 smallint[], smallint[], bigint[], integer[], bigint, boolean, integer[], bytea[], integer, bigint, bytea) AS {ProposalStatement.Sql}
+                 smallint[], smallint[], bigint[], integer[], bigint, boolean, integer[], bytea[], integer, bigint, bytea, integer[]) AS {ProposalStatement.Sql}
              """);
-        await using var explain = new NpgsqlCommand($"EXPLAIN EXECUTE proposals ({string.Join(", ", Enumerable.Repeat("NULL", 24))})", connection);
+        await using var explain = new NpgsqlCommand($"EXPLAIN EXECUTE proposals ({string.Join(", ", Enumerable.Repeat("NULL", 25))})", connection);
         var lines = new List<string>();
         await using (var rows = await explain.ExecuteReaderAsync())
         {

@@ -93,7 +93,7 @@ internal static class ImportCommand
         AnswerOutput.WriteApplied(parsed, answer, apply);
         if (!apply)
         {
-            parsed.InvocationConfiguration.Error.WriteLine("Dry run: nothing was stored. The whole file can be imported: add --apply.");
+            Change.WriteLastLine(parsed);
         }
 
         return ExitCode.Success;

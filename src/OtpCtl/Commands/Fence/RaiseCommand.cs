@@ -7,6 +7,9 @@ namespace OtpCtl.Commands.Fence;
 
 internal static class RaiseCommand
 {
+    // Not the 3 s of other calls: it waits for decisions under way, and looks through all contractors for temporary OTPs.
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(10);
+
     private static readonly Option<DateTimeOffset?> Until = MomentOption.Create(
         "--until",
         "Every OTP of a time step up to then is refused; at most 1 hour from now. Default: as far ahead as an OTP can have been accepted by now, 2 to 3 minutes.");
@@ -35,6 +38,7 @@ internal static class RaiseCommand
             parsed,
             request,
             () => Now.FenceAsync(call),
-            () => call.Service.Operations.RaiseFenceAsync(request, cancellationToken: call.Cancellation).ResponseAsync);
+            () => call.Service.Operations.RaiseFenceAsync(
+                request, deadline: (TimeProvider.System.GetUtcNow() + Deadline).UtcDateTime, cancellationToken: call.Cancellation).ResponseAsync);
     }
 }
