@@ -18,7 +18,7 @@ internal sealed class AuditCheck(AuditHeads heads, IOptions<OtpAuthOptions> opti
 
     private static Finding JudgeShipment(string? path) => path switch
     {
-        null => Finding.Warning(
+        null or "" => Finding.Warning(
             "audit.heads",
             "Signed heads of the audit chains go to the log only: without them off the database's machine, a rollback of the whole database goes unseen.",
             "Set OtpAuth__AuditHeadsFile to a file that is carried off that machine, or keep the log's lines."),

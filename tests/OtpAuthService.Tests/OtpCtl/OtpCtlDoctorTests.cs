@@ -120,7 +120,7 @@ public sealed class OtpCtlDoctorTests
         }
     }
 
-    [TestCase("REVOKE UPDATE ON credentials FROM otp_service; REVOKE UPDATE (last_time_step) ON credentials FROM otp_service", "UPDATE (last_time_step) on credentials")]
+    [TestCase("REVOKE UPDATE (last_time_step) ON credentials FROM otp_service", "UPDATE (last_time_step) on credentials")]
     [TestCase("REVOKE DELETE ON answers FROM otp_service", "DELETE on answers")]
     [TestCase("REVOKE EXECUTE ON FUNCTION ensure_audit_partitions(bigint) FROM otp_service", "EXECUTE on ensure_audit_partitions(bigint)")]
     [TestCase("REVOKE SELECT ON \"__EFMigrationsHistory\" FROM otp_service", "permission denied for table __EFMigrationsHistory")]
@@ -272,15 +272,15 @@ public sealed class OtpCtlDoctorTests
         var now = TimeProvider.System.GetUtcNow();
         setUp.Callers.Write(
             CallerRow.Operator("operator", "demo"),
-            CallerRow.Frontend("web", "demo") with { NotAfter = now.AddDays(3) },
-            CallerRow.Frontend("theirs", "minato") with { NotAfter = now.AddDays(3) },
-            CallerRow.Gateway("mobile", new GrantRow("demo", now.AddDays(-80), now.AddDays(5))));
+            CallerRow.Frontend("web", "demo") with { NotAfter = now.AddDays(3.5) },
+            CallerRow.Frontend("theirs", "minato") with { NotAfter = now.AddDays(3.5) },
+            CallerRow.Gateway("mobile", new GrantRow("demo", now.AddDays(-80), now.AddDays(5.5))));
         List<Finding> found = [];
         await Eventually.IsTrueAsync(
             async () => (found = (await setUp.DiagnoseAsync()).Found).Any(finding => finding.Subject == "callers.web"), "the file was read");
 
-        Expect(found, "WARNING", "callers.web", "Caller web ends in 2 days", "notAfter");
-        Expect(found, "WARNING", "callers.mobile.bypass", "bypass grant of mobile for demo ends in 4 days", "90 days");
+        Expect(found, "WARNING", "callers.web", "Caller web ends in 3 days", "notAfter");
+        Expect(found, "WARNING", "callers.mobile.bypass", "bypass grant of mobile for demo ends in 5 days", "90 days");
         Assert.That(found.Select(finding => finding.Subject), Has.None.Contains("theirs"));
     }
 

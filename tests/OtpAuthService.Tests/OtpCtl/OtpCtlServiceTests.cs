@@ -289,7 +289,7 @@ public sealed class OtpCtlServiceTests
             Assert.That((wrong.ExitCode, wrong.Errors), Is.EqualTo((3, wrong.Errors)));
             Assert.That(wrong.Errors, Does.Contain("the password is another one"));
             Assert.That((fromStdin.ExitCode, fromStdin.Output), Is.EqualTo((0, "imported: 1\nrepeated: false\napplied: false\n")), fromStdin.Errors);
-            Assert.That((fromFile.ExitCode, fromFile.Output), Is.EqualTo((0, "imported: 1\nrepeated: false\napplied: false\n")), fromFile.Errors);
+            Assert.That((fromFile.ExitCode, fromFile.Output), Is.EqualTo((0, "imported: 1\nrepeated: false\n")), fromFile.Errors);
         }
     }
 
