@@ -163,6 +163,9 @@ internal sealed class PostgresServer : IAsyncDisposable
 
         await StartAsync();
         NpgsqlConnection.ClearAllPools();
+        // Until the recovery ends it answers, but takes no writes.
+        await Eventually.IsTrueAsync(
+            async () => await ReadAsync(ConnectionString("postgres"), "SELECT 'over' WHERE NOT pg_is_in_recovery()") is not null, "the recovery is over");
     }
 
     public async ValueTask DisposeAsync()
