@@ -167,7 +167,7 @@ public class PolicyTests(StoreKind kind)
     {
         var (contractor, token) = await service.RegisteredAsync();
         await SetAsync(new InstitutionPolicy { AcceptanceWindow = AcceptanceWindowProfile.Strict }, version: 1);
-        Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now, 1))).Outcome, Is.EqualTo(Outcome.Mismatch));
+        Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now, 1))).Outcome, Is.EqualTo(Outcome.OutOfSync));
         Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now))).Outcome, Is.EqualTo(Outcome.Accepted));
     }
 

@@ -11,7 +11,6 @@ namespace OtpAuthService.Tests.Services;
 /// request under the same request id goes through afterwards.
 /// </summary>
 [TestFixture(StoreKind.Sqlite)]
-[TestFixture(StoreKind.Postgres)]
 [TestFixture(StoreKind.PostgresRedis)]
 public class BadInputTests(StoreKind kind)
 {

@@ -151,57 +151,23 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                 name: "ux_bindings_one_contractor_per_credential",
                 table: "bindings");
 
-            migrationBuilder.DropColumn(
-                name: "contractor_may_unlock",
-                table: "institutions");
-
-            migrationBuilder.DropColumn(
-                name: "temporary_otp_needs_confirmation",
-                table: "institutions");
-
-            migrationBuilder.DropColumn(
-                name: "drift_days",
-                table: "credentials");
-
-            migrationBuilder.DropColumn(
-                name: "out_of_sync_step",
-                table: "credentials");
-
-            migrationBuilder.DropColumn(
-                name: "temporary_otp_awaits_confirmation",
-                table: "contractors");
-
-            migrationBuilder.DropColumn(
-                name: "temporary_otp_expires_at",
-                table: "contractors");
-
-            migrationBuilder.DropColumn(
-                name: "temporary_otp_issued_by",
-                table: "contractors");
-
-            migrationBuilder.DropColumn(
-                name: "temporary_otp_issued_by_operator",
-                table: "contractors");
-
-            migrationBuilder.DropColumn(
-                name: "temporary_otp_issued_under",
-                table: "contractors");
-
-            migrationBuilder.DropColumn(
-                name: "temporary_otp_salt",
-                table: "contractors");
-
-            migrationBuilder.DropColumn(
-                name: "temporary_otp_uses_left",
-                table: "contractors");
-
-            migrationBuilder.DropColumn(
-                name: "reregistration_until",
-                table: "bindings");
-
-            migrationBuilder.DropColumn(
-                name: "offset_steps",
-                table: "answers");
+            // Not DropColumn, which builds the table anew: triggers would be lost, and those that name it stand in the way.
+            migrationBuilder.Sql(
+                """
+                ALTER TABLE institutions DROP COLUMN contractor_may_unlock;
+                ALTER TABLE institutions DROP COLUMN temporary_otp_needs_confirmation;
+                ALTER TABLE credentials DROP COLUMN drift_days;
+                ALTER TABLE credentials DROP COLUMN out_of_sync_step;
+                ALTER TABLE contractors DROP COLUMN temporary_otp_awaits_confirmation;
+                ALTER TABLE contractors DROP COLUMN temporary_otp_expires_at;
+                ALTER TABLE contractors DROP COLUMN temporary_otp_issued_by;
+                ALTER TABLE contractors DROP COLUMN temporary_otp_issued_by_operator;
+                ALTER TABLE contractors DROP COLUMN temporary_otp_issued_under;
+                ALTER TABLE contractors DROP COLUMN temporary_otp_salt;
+                ALTER TABLE contractors DROP COLUMN temporary_otp_uses_left;
+                ALTER TABLE bindings DROP COLUMN reregistration_until;
+                ALTER TABLE answers DROP COLUMN offset_steps;
+                """);
 
             migrationBuilder.CreateIndex(
                 name: "ux_bindings_one_active_per_contractor",
