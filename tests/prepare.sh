@@ -28,6 +28,8 @@ packages=(
   python3-protobuf
   protobuf-compiler
   protobuf-compiler-grpc
+  # The .proto files of google.protobuf, which protoc only recommends.
+  libprotobuf-dev
 )
 
 as_root() {
