@@ -4,6 +4,7 @@ global using AuditContractorIds = OtpAuthService.V1.AuditContractorIds;
 global using AuditFindingKind = OtpAuthService.V1.AuditFindingKind;
 global using Channel = OtpAuthService.V1.Channel;
 global using Decision = OtpAuthService.V1.Decision;
+global using EventKind = OtpAuthService.V1.EventKind;
 global using ForeignLossReports = OtpAuthService.V1.ForeignLossReports;
 global using ExportScope = OtpAuthService.V1.ExportScope;
 global using LossKind = OtpAuthService.V1.LossKind;

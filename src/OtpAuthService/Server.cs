@@ -9,6 +9,7 @@ using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
 using OtpAuthService.Diagnoses;
+using OtpAuthService.Events;
 using OtpAuthService.Hosting;
 using OtpAuthService.Institutions;
 using OtpAuthService.Keys;
@@ -155,7 +156,7 @@ internal static class Server
         .AddSingleton<AuditHeads>()
         .AddHostedService(provider => provider.GetRequiredService<AuditHeads>())
         .AddSingleton<DecisionLedger>()
-        .AddHostedService<AnswerSweeper>()
+        .AddHostedService<Sweeper>()
         .AddSingleton<InstitutionDirectory>()
         .AddSingleton<NewestBindings>()
         .AddSingleton<BindingDirectory>()
@@ -177,6 +178,7 @@ internal static class Server
         .AddSingleton<Bypass>()
         .AddSingleton<OtpChecker>()
         .AddSingleton<FenceRaising>()
+        .AddSingleton<EventStream>()
         .AddSingleton<OtpRequirement>()
         .AddSingleton<OtpVerifier>();
 

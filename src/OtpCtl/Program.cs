@@ -11,6 +11,7 @@ using Binding = OtpCtl.Commands.Binding;
 using Bypass = OtpCtl.Commands.Bypass;
 using Caller = OtpCtl.Commands.Caller;
 using Credential = OtpCtl.Commands.Credential;
+using Event = OtpCtl.Commands.Event;
 using Fence = OtpCtl.Commands.Fence;
 using Institution = OtpCtl.Commands.Institution;
 using Key = OtpCtl.Commands.Key;
@@ -85,6 +86,10 @@ internal static class Program
             {
                 Audit.QueryCommand.Create(),
                 Audit.VerifyCommand.Create(),
+            },
+            new Command("event", "What the bank tells its contractors of: stream.")
+            {
+                Event.StreamCommand.Create(),
             },
             new Command("caller", "Who may call the service, in the callers' file: list, check, add, remove.")
             {

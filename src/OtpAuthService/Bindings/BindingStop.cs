@@ -10,13 +10,13 @@ internal sealed class BindingStop(BindingActs acts)
 {
     /// <returns>Accepted, or NotRegistered where there is no active binding to stop.</returns>
     public Task<Answer> StopAsync(Submission submission, CancellationToken cancellation) =>
-        TurnAsync(submission, BindingState.Active, BindingState.Stopped, cancellation);
+        TurnAsync(submission, BindingState.Active, BindingState.Stopped, EventKind.Stopped, cancellation);
 
     /// <returns>Accepted, or NotRegistered where the binding is not stopped.</returns>
     public Task<Answer> ResumeAsync(Submission submission, CancellationToken cancellation) =>
-        TurnAsync(submission, BindingState.Stopped, BindingState.Active, cancellation);
+        TurnAsync(submission, BindingState.Stopped, BindingState.Active, EventKind.Resumed, cancellation);
 
-    private Task<Answer> TurnAsync(Submission submission, BindingState from, BindingState to, CancellationToken cancellation) => acts.DecideAsync(
+    private Task<Answer> TurnAsync(Submission submission, BindingState from, BindingState to, EventKind told, CancellationToken cancellation) => acts.DecideAsync(
         submission,
         turn =>
         {
@@ -26,8 +26,9 @@ internal sealed class BindingStop(BindingActs acts)
                 return new(Verdict.Deny(Outcome.NotRegistered));
             }
 
+            var changes = binding.State != to;
             binding.State = to;
-            return new(Verdict.Accepted with { CredentialRef = binding.CredentialRef });
+            return new(Verdict.Accepted with { CredentialRef = binding.CredentialRef, Events = changes ? [told] : [] });
         },
         cancellation);
 }

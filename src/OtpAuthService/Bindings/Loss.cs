@@ -23,7 +23,7 @@ internal sealed class Loss(BindingActs acts)
                 turn.Binding.ReportLost(turn.Now);
                 credential.Status = CredentialStatus.Lost;
                 await KeepReportAsync(turn, credential, kind);
-                return Verdict.Accepted with { CredentialRef = credential.Id };
+                return Verdict.Accepted with { CredentialRef = credential.Id, Events = [EventKind.Lost] };
             case BindingState.Lost:
                 // What was asked for holds already, or does again.
                 turn.Binding.ReregistrationUntil = null;

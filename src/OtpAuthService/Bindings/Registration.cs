@@ -54,6 +54,7 @@ internal sealed class Registration(BindingDirectory bindings, OtpChecker checker
         if (verdict is { Outcome: Outcome.Accepted })
         {
             turn.Bind(otp!.Credential);
+            return verdict with { Events = [EventKind.Registered] };
         }
 
         return verdict;

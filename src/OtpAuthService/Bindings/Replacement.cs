@@ -83,6 +83,7 @@ internal sealed class Replacement(BindingDirectory bindings, OtpChecker checker,
         {
             turn.Binding!.Replace(turn.Now);
             turn.Bind(successor!.Credential);
+            return verdict with { Events = [EventKind.Replaced] };
         }
 
         return verdict is { TimeStep: null } ? verdict with { CredentialRef = proof.CredentialRef, TimeStep = proof.TimeStep } : verdict;

@@ -20,6 +20,6 @@ internal sealed class Reregistration(BindingActs acts)
         }
 
         binding.ReregistrationUntil = turn.Now + validFor;
-        return Verdict.Accepted with { CredentialRef = binding.CredentialRef };
+        return Verdict.Accepted with { CredentialRef = binding.CredentialRef, Events = [EventKind.ReregistrationOpened] };
     }
 }

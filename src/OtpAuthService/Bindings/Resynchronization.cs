@@ -63,15 +63,20 @@ internal sealed class Resynchronization(BindingDirectory bindings, OtpChecker ch
             var fenced = Fence.LastRefusedOfPair(turn.Fence, credential);
             if (fenced >= first)
             {
-                // The next pair begins behind it.
-                pair = pair with { KnownUsed = fenced.Plus(1) };
+                // The next pair begins behind it. Nobody has used this one, as far as is known.
+                return OtpChecker.Settle(turn, pair with { KnownUsed = fenced.Plus(1) }) is { } refused ? refused with { Events = [] } : null;
             }
-            else if (credential.LastTimeStep >= first || credential.OutOfSyncStep == first)
+
+            if (credential.LastTimeStep >= first || credential.OutOfSyncStep == first)
             {
                 pair = pair with { KnownUsed = pair.Step };
             }
         }
 
-        return OtpChecker.Settle(turn, pair);
+        var locked = turn.Contractor.LockoutAt(turn.Now, turn.Policy.Limits) is not null;
+        var verdict = OtpChecker.Settle(turn, pair);
+        return verdict is { Outcome: Outcome.Accepted }
+            ? verdict with { Events = locked ? [EventKind.Resynchronized, EventKind.Unlocked] : [EventKind.Resynchronized] }
+            : verdict;
     }
 }

@@ -55,6 +55,7 @@ internal sealed class Suspension(BindingDirectory bindings, OtpChecker checker, 
         if (verdict is { Outcome: Outcome.Accepted })
         {
             turn.Binding!.Suspend(turn.Now);
+            return verdict with { Events = [EventKind.Suspended] };
         }
 
         return verdict;

@@ -62,6 +62,7 @@ internal sealed class TemporaryOtps(BindingActs acts, BindingDirectory bindings,
             CredentialRef = turn.Binding?.CredentialRef,
             AttemptsLeft = turn.Contractor.AttemptsLeft(turn.Policy.Limits),
             Note = "temporary OTP",
+            Events = [EventKind.TemporaryOtpUsed],
         };
     }
 
@@ -82,7 +83,7 @@ internal sealed class TemporaryOtps(BindingActs acts, BindingDirectory bindings,
             UsesLeft = uses,
             AwaitsConfirmation = turn.Policy.TemporaryOtpNeedsConfirmation,
         };
-        return Verdict.Accepted with { CredentialRef = binding.CredentialRef };
+        return Verdict.Accepted with { CredentialRef = binding.CredentialRef, Events = [EventKind.TemporaryOtpIssued] };
     }
 
     private static Verdict Confirm(Turn turn, Submission submission)

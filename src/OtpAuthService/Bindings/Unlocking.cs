@@ -16,7 +16,8 @@ internal sealed class Unlocking(BindingActs acts)
             return Verdict.Deny(Outcome.NotRegistered);
         }
 
+        var locked = turn.Contractor.LockoutAt(turn.Now, turn.Policy.Limits) is not null;
         turn.Contractor.ClearFailures();
-        return Verdict.Accepted with { CredentialRef = turn.Binding?.CredentialRef };
+        return Verdict.Accepted with { CredentialRef = turn.Binding?.CredentialRef, Events = locked ? [EventKind.Unlocked] : [] };
     }
 }

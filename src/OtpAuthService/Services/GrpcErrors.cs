@@ -3,6 +3,7 @@ using Google.Rpc;
 using Grpc.Core;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
+using OtpAuthService.Events;
 using OtpAuthService.Institutions;
 using OtpAuthService.Keys;
 using OtpAuthService.Storage;
@@ -84,6 +85,11 @@ internal static class GrpcErrors
         StoredKeyException => Error(
             Code.DataLoss, "STORED_KEY_UNUSABLE", "the stored key does not open, so nothing was decided or counted; the service's operators have been told"),
         KekNotReadyException notReady => Error(Code.FailedPrecondition, "KEK_NOT_READY", notReady.Message),
+        EventsGoneException gone => Error(Code.OutOfRange, "EVENTS_GONE", gone.Message),
+        EventStreamsBusyException busy => Error(
+            Code.ResourceExhausted, "STREAMS_BUSY", busy.Message, Any.Pack(new RetryInfo { RetryDelay = EventStreamsBusyException.RetryAfter.ToDuration() })),
+        ServiceStoppingException stopping => Error(
+            Code.Unavailable, "SERVICE_STOPPING", stopping.Message, Any.Pack(new RetryInfo { RetryDelay = ServiceStoppingException.RetryAfter.ToDuration() })),
         QueueFullException full => Error(
             Code.ResourceExhausted,
             "QUEUE_FULL",

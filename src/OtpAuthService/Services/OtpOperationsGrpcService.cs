@@ -9,6 +9,7 @@ using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
 using OtpAuthService.Credentials.Pskc;
 using OtpAuthService.Diagnoses;
+using OtpAuthService.Events;
 using OtpAuthService.Institutions;
 using OtpAuthService.Keys;
 using OtpAuthService.Submissions;
@@ -18,7 +19,7 @@ using BindingState = OtpAuthService.Bindings.BindingState;
 
 namespace OtpAuthService.Services;
 
-/// <summary>The operators' service. What it does not override yet answers UNIMPLEMENTED.</summary>
+/// <summary>The operators' service.</summary>
 internal sealed class OtpOperationsGrpcService(
     CredentialIssuer issuer,
     CredentialImport import,
@@ -38,6 +39,7 @@ internal sealed class OtpOperationsGrpcService(
     BypassOptOut bypassOptOut,
     KeyRotation rotation,
     FenceRaising fences,
+    EventStream events,
     AuditQuery auditQuery,
     AuditVerification auditVerification,
     Diagnoses.Diagnosis diagnosis,
@@ -473,6 +475,21 @@ internal sealed class OtpOperationsGrpcService(
             request.ShippedHeadNumber == 0 ? null : (request.ShippedHeadNumber, request.ShippedHeadHash.ToByteArray()),
             context.CancellationToken);
         return report.ToWire();
+    }
+
+    public override async Task StreamEvents(StreamEventsRequest request, IServerStreamWriter<StreamEventsResponse> responseStream, ServerCallContext context)
+    {
+        var read = new RequestReader();
+        var institution = read.Institution(request.InstitutionId);
+        var after = read.ResumeToken(request.ResumeToken);
+        read.ThrowIfInvalid();
+        Authorize(context, institution);
+        await events.RunAsync(
+            institution,
+            after,
+            request.UntilNow,
+            (told, credential) => responseStream.WriteAsync(told.ToWire(credential), context.CancellationToken),
+            context.CancellationToken);
     }
 
     public override async Task<DiagnoseResponse> Diagnose(DiagnoseRequest request, ServerCallContext context)

@@ -3,6 +3,7 @@ using Google.Protobuf.WellKnownTypes;
 using Google.Rpc;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
+using OtpAuthService.Events;
 using OtpAuthService.Institutions;
 using OtpAuthService.V1;
 using OtpAuthService.Verification;
@@ -42,6 +43,13 @@ internal sealed class RequestReader
 
     public Guid ExportId(string text) =>
         Check(Guid.TryParseExact(text, "N", out var id), id, "export_id", "must be as RequestExport answered");
+
+    public EventPosition? ResumeToken(string text)
+    {
+        var valid = EventPosition.TryParse(text, out var position);
+        Check(valid || text.Length == 0, text, "resume_token", "must be empty, or as StreamEvents gave it");
+        return valid ? position : null;
+    }
 
     public Otp Otp(string text, string field = "otp") =>
         Check(Verification.Otp.TryParse(text, out var otp), otp, field, "must be 6 or 8 ASCII digits and nothing else");

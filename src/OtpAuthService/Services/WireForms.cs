@@ -4,6 +4,7 @@ using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
 using OtpAuthService.Diagnoses;
+using OtpAuthService.Events;
 using OtpAuthService.Keys;
 
 namespace OtpAuthService.Services;
@@ -27,6 +28,19 @@ internal static class WireForms
         Supplier = credential.Supplier,
         ValidFrom = credential.ValidFrom?.ToTimestamp(),
         ValidUntil = credential.ValidUntil?.ToTimestamp(),
+    };
+
+    public static V1.StreamEventsResponse ToWire(this ContractorEvent told, CredentialId? credential) => new()
+    {
+        ResumeToken = told.Position.ToString(),
+        EventId = told.EventId.ToString("N"),
+        Kind = told.Kind,
+        OccurredAt = told.OccurredAt.ToTimestamp(),
+        ContractorId = told.ContractorId.Value,
+        CredentialId = credential?.Value ?? "",
+        Rpc = told.Rpc,
+        RequestId = told.RequestId,
+        LockedUntil = told.LockedUntil?.ToTimestamp(),
     };
 
     public static V1.Diagnosis ToWire(this Finding finding) => new()

@@ -41,6 +41,7 @@ BEGIN
 
     -- It has the rights of its owner when the service runs it: no name in it may mean anything that somebody else has made.
     EXECUTE format('ALTER FUNCTION ensure_audit_partitions(bigint) SET search_path = %s, pg_temp', schema::regnamespace);
+    EXECUTE format('ALTER FUNCTION next_event_id() SET search_path = %s, pg_temp', schema::regnamespace);
 
     IF to_regrole('otp_service') IS NOT NULL THEN
         -- The records: written once.
@@ -68,14 +69,15 @@ BEGIN
         GRANT SELECT, INSERT, UPDATE (kek_version, wrapped_key), DELETE ON data_keys TO otp_service;
         GRANT SELECT, INSERT, UPDATE, DELETE ON answers TO otp_service;
         GRANT SELECT, INSERT, UPDATE (failures), DELETE ON failure_minutes TO otp_service;
+        GRANT SELECT, INSERT, DELETE ON events TO otp_service;
 
         GRANT SELECT ON "__EFMigrationsHistory" TO otp_service;
-        GRANT EXECUTE ON FUNCTION ensure_audit_partitions(bigint), audit_chain(bytea, bytea), fence_in_force() TO otp_service;
+        GRANT EXECUTE ON FUNCTION ensure_audit_partitions(bigint), audit_chain(bytea, bytea), fence_in_force(), next_event_id() TO otp_service;
     END IF;
 
     IF to_regrole('otp_reading') IS NOT NULL THEN
         GRANT SELECT ON
-            audit_trail, audit_heads, audit_chains, audit_records, policy_versions, loss_reports, supplier_dates, export_orders, fences, bindings, contractors, institutions, failure_minutes,
+            audit_trail, audit_heads, audit_chains, audit_records, policy_versions, loss_reports, supplier_dates, export_orders, fences, bindings, contractors, institutions, failure_minutes, events,
             "__EFMigrationsHistory" TO otp_reading;
         -- Not wrapped_key.
         GRANT SELECT (

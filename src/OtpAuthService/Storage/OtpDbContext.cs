@@ -4,6 +4,7 @@ using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
 using OtpAuthService.Credentials;
+using OtpAuthService.Events;
 using OtpAuthService.Institutions;
 using OtpAuthService.Keys;
 using OtpAuthService.Submissions;
@@ -27,6 +28,8 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
     public DbSet<AuditRecord> AuditRecords => Set<AuditRecord>();
 
     public DbSet<AuditChainRow> AuditChains => Set<AuditChainRow>();
+
+    public DbSet<ContractorEvent> Events => Set<ContractorEvent>();
 
     public DbSet<AuditHead> AuditHeads => Set<AuditHead>();
 
@@ -169,6 +172,15 @@ internal abstract class OtpDbContext(DbContextOptions options) : DbContext(optio
             record.Property(r => r.Reason).HasMaxLength(200);
         });
 
+        model.Entity<ContractorEvent>(told =>
+        {
+            told.ToTable("events");
+            told.Property(e => e.Rpc).HasMaxLength(32);
+            told.Property(e => e.RequestId).HasMaxLength(64);
+            told.HasIndex(e => new { e.InstitutionId, e.Id });
+            told.Ignore(e => e.Position);
+        });
+
         model.Entity<AuditHead>(head =>
         {
             head.HasKey(h => h.Number);
@@ -225,6 +237,13 @@ internal sealed class PostgresOtpDbContext(DbContextOptions<PostgresOtpDbContext
         configuration.Properties<InstitutionId>().UseCollation("C");
         configuration.Properties<ContractorId>().UseCollation("C");
         configuration.Properties<CredentialId>().UseCollation("C");
+    }
+
+    protected override void OnModelCreating(ModelBuilder model)
+    {
+        base.OnModelCreating(model);
+        // Not an identity: whoever is given a number has to have a transaction id by then (EventHorizon).
+        model.Entity<ContractorEvent>().Property(e => e.Id).HasDefaultValueSql("next_event_id()");
     }
 }
 

@@ -3,6 +3,7 @@ using Npgsql;
 using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
+using OtpAuthService.Events;
 using OtpAuthService.Storage;
 using OtpAuthService.Telemetry;
 using OtpAuthService.Verification;
@@ -354,6 +355,7 @@ internal sealed class DecisionLedger
         }
 
         rows.Store(StoredAnswer.Of(pending.Submission, verdict, now));
+        rows.Db.Events.AddRange(ContractorEvent.Of(pending.Submission, verdict, now));
         records.Add(AuditRecord.Of(pending.Submission, pending.NameFor(names), pending.Policy?.PolicyVersion, verdict, now));
         return new Answer(verdict, now, Repeated: false);
     }

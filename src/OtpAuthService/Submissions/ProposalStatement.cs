@@ -59,6 +59,11 @@ internal static class ProposalStatement
             SELECT $22, $23 + row_number() OVER chain, audit_chain($24, digest) OVER chain, $18, rpc, institution_id, caller_id, request_id, contractor_id,
                 channel, purpose, credential_ref, time_step, outcome, decision, policy_version
             FROM confirmed WINDOW chain AS (ORDER BY n)
+        ),
+        told AS (
+            INSERT INTO events (event_id, institution_id, contractor_id, kind, occurred_at, credential_ref, rpc, request_id)
+            SELECT gen_random_uuid(), institution_id, e.contractor_id, e.kind, $18, credential_ref, rpc, request_id
+            FROM confirmed JOIN unnest($26, $27, $28) AS e (n, kind, contractor_id) USING (n)
         )
         SELECT n FROM confirmed
         """;
@@ -93,6 +98,7 @@ internal static class ProposalStatement
         command.Parameters.Add(new NpgsqlParameter<long> { TypedValue = chain.End.Position });
         command.Parameters.Add(new NpgsqlParameter<byte[]> { TypedValue = chain.End.Hash });
         command.Parameters.Add(new NpgsqlParameter<int[]> { TypedValue = [.. proposed.Select(p => p.Proposal!.DriftDays)] });
+        AddEvents(command.Parameters, proposed);
 
         var written = new List<int>(proposed.Count);
         await using var rows = await command.ExecuteReaderAsync(stop);
@@ -106,6 +112,15 @@ internal static class ProposalStatement
         await rows.NextResultAsync(stop);
         written.Sort();
         return (written.ConvertAll(n => proposed[n]), chain.End.Behind(written.ConvertAll(n => digests[n])));
+    }
+
+    /// <summary>Few submissions have one. Each names its submission by its place; the contractor as they are, which records may not tell.</summary>
+    private static void AddEvents(NpgsqlParameterCollection columns, List<PendingDecision> proposed)
+    {
+        var events = proposed.SelectMany((p, i) => p.Proposal!.Verdict.Events.Select(kind => (Place: i + 1L, Kind: kind, p.Submission.Contractor))).ToList();
+        columns.Add(new NpgsqlParameter<long[]> { TypedValue = [.. events.Select(e => e.Place)] });
+        columns.Add(new NpgsqlParameter<short[]> { TypedValue = [.. events.Select(e => (short)e.Kind)] });
+        columns.Add(new NpgsqlParameter<string[]> { TypedValue = [.. events.Select(e => e.Contractor!.Value.Value)] });
     }
 
     private static void AddColumns(NpgsqlParameterCollection columns, List<PendingDecision> proposed, List<AuditRecord> records)

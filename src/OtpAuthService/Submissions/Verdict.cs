@@ -22,6 +22,9 @@ internal sealed record Verdict(Outcome Outcome, Decision Decision)
     /// <summary>What the record says besides, where the submission gives no reason of its own.</summary>
     public string? Note { get; init; }
 
+    /// <summary>What a bank tells the contractor of, in its order.</summary>
+    public IReadOnlyList<EventKind> Events { get; init; } = [];
+
     /// <summary>How many credentials an import took in.</summary>
     public int? Imported { get; init; }
 

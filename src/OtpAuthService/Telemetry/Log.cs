@@ -18,7 +18,7 @@ internal static partial class Log
     [LoggerMessage(5, LogLevel.Debug, "A write lost a race and is run again (run {Run}): {Reason}")]
     public static partial void WriteRunAgain(this ILogger log, int run, string reason);
 
-    [LoggerMessage(6, LogLevel.Warning, "Old answers were not swept: {Reason}")]
+    [LoggerMessage(6, LogLevel.Warning, "Old answers and events were not swept: {Reason}")]
     public static partial void SweepPostponed(this ILogger log, string reason);
 
     [LoggerMessage(7, LogLevel.Warning, "Redis is left out for now, the database decides alone: {Reason}")]

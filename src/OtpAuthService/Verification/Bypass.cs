@@ -55,7 +55,7 @@ internal sealed class Bypass(InstitutionDirectory institutions, DecisionLedger l
 
         return turn.Contractor.CountBypass(turn.Now, grant.PerContractorPerHour) is { } wait
             ? Verdict.Deny(Outcome.BypassRefused) with { RetryAfter = wait }
-            : new Verdict(Outcome.Bypassed, Decision.Allow);
+            : new Verdict(Outcome.Bypassed, Decision.Allow) { Events = [EventKind.Bypassed] };
     }
 }
 

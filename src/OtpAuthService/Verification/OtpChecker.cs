@@ -122,8 +122,11 @@ internal sealed class OtpChecker(TimeProvider time)
                 credential.DriftDays = otp.DriftDays;
                 return Accept(otp.Credential, step, turn.Contractor.AttemptsLeft(turn.Policy.Limits));
             case Claim.AlreadyUsed:
-                TimeStep[] used = [lastUsed, otp.KnownUsed ?? TimeStep.None, Fence.LastRefused(turn.Fence, credential)];
-                return AlreadyUsed(otp, used.Max(), turn.Contractor.AttemptsLeft(turn.Policy.Limits), turn.Now);
+                var fenced = Fence.LastRefused(turn.Fence, credential);
+                TimeStep[] used = [lastUsed, otp.KnownUsed ?? TimeStep.None];
+                var refused = AlreadyUsed(otp, used.Append(fenced).Max(), turn.Contractor.AttemptsLeft(turn.Policy.Limits), turn.Now);
+                // What only the fence refuses was not used by anybody, as far as is known.
+                return used.Max() < step && credential.OutOfSyncStep != step ? refused with { Events = [] } : refused;
             case Claim.Unusable:
                 return Verdict.Deny(Outcome.CredentialUnusable) with { CredentialRef = otp.Credential.Id };
             case Claim.OutOfDate:
@@ -146,12 +149,14 @@ internal sealed class OtpChecker(TimeProvider time)
     /// <summary>Counts a failed proof.</summary>
     public static Verdict Miss(Turn turn, Outcome outcome)
     {
+        var before = turn.Contractor.LockoutAt(turn.Now, turn.Policy.Limits);
         turn.Contractor.CountFailure(turn.Now, turn.Policy.Limits);
         var lockout = turn.Contractor.LockoutAt(turn.Now, turn.Policy.Limits);
         return Verdict.Deny(outcome) with
         {
             AttemptsLeft = lockout is null ? turn.Contractor.AttemptsLeft(turn.Policy.Limits) : 0,
             RetryAfter = lockout?.Until - turn.Now,
+            Events = lockout == before ? [] : [EventKind.Locked],
         };
     }
 
@@ -194,6 +199,7 @@ internal sealed class OtpChecker(TimeProvider time)
             CredentialRef = otp.Credential.Id,
             AttemptsLeft = attemptsLeft,
             RetryAfter = next > TimeSpan.Zero ? next : null,
+            Events = [EventKind.DuplicateUse],
         };
     }
 }

@@ -208,6 +208,22 @@ internal static class Calls
             RequestId = requestId ?? NewRequestId(), InstitutionId = "demo", ContractorId = contractor, Otp = otp, Reason = "cannot log in",
         });
 
+    /// <summary>What StreamEvents tells up to now.</summary>
+    public static async Task<List<StreamEventsResponse>> EventsUntilNowAsync(
+        this OtpOperations.OtpOperationsClient operations, string resumeToken = "", string institution = "demo")
+    {
+        using var call = operations.StreamEvents(
+            new() { InstitutionId = institution, ResumeToken = resumeToken, UntilNow = true }, deadline: TimeProvider.System.GetUtcNow().AddSeconds(30).UtcDateTime);
+        return await call.ResponseStream.ReadAllAsync().ToListAsync();
+    }
+
+    /// <summary>The next event that a listener is told.</summary>
+    public static async Task<StreamEventsResponse> NextAsync(this AsyncServerStreamingCall<StreamEventsResponse> listening)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        return await listening.ResponseStream.MoveNext(limit.Token) ? listening.ResponseStream.Current : throw new InvalidOperationException("The stream has ended.");
+    }
+
     /// <summary>A contractor with an active binding, registered with the OTP of the step before the current one.</summary>
     public static async Task<(string Contractor, SoftToken Token)> RegisteredAsync(
         this OtpService service, string institution = "demo", int digits = 6, int period = 30, Algorithm algorithm = Algorithm.Sha1)

@@ -66,6 +66,9 @@ internal sealed class OtpService : IAsyncDisposable
     public static Task<OtpService> StartAsync(StoresUnderTest stores, FakeTimeProvider? clock, Action<IServiceCollection> exchange) =>
         StartAsync(stores, ownsStores: false, clock, _ => { }, [], exchange);
 
+    /// <summary>As a replica that is taken out: it ends what it has begun.</summary>
+    public Task StopAsync() => app.StopAsync();
+
     public async ValueTask DisposeAsync()
     {
         channel.Dispose();

@@ -25,7 +25,8 @@ internal static class StoreContents
         await db.Credentials.CountAsync(stop),
         await db.Bindings.CountAsync(stop),
         await db.Contractors.CountAsync(stop),
-        await db.Contractors.SumAsync(c => c.ConsecutiveFailures, stop)));
+        await db.Contractors.SumAsync(c => c.ConsecutiveFailures, stop),
+        await db.Events.CountAsync(stop)));
 
     /// <summary>The audit records of one contractor, the oldest first; in no order among those that were decided at the same moment on different chains.</summary>
     public static Task<List<AuditRecord>> AuditAsync(this OtpService service, string contractor) => service.ReadAsync((db, stop) => db.AuditRecords.AsNoTracking()
@@ -141,4 +142,4 @@ internal static class StoreContents
 }
 
 /// <summary>Counts of rows, and the sums that a decision raises.</summary>
-internal sealed record DecisionTraces(int AuditRecords, int Answers, int Credentials, int Bindings, int Contractors, int Failures);
+internal sealed record DecisionTraces(int AuditRecords, int Answers, int Credentials, int Bindings, int Contractors, int Failures, int Events);

@@ -129,6 +129,7 @@ public class RolesInPostgresTests
         await service.Operations.RaiseFenceAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", Until = new Timestamp(), Reason = "test" });
         await service.Operations.StopBypassAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", Reason = "test" });
         await service.Operations.ResumeBypassAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "demo", Reason = "test" });
+        Assert.That((await service.Operations.EventsUntilNowAsync()).Select(e => e.Kind), Does.Contain(EventKind.Registered).And.Contain(EventKind.DuplicateUse).And.Contain(EventKind.Bypassed));
     }
 
     private static async Task ExportAsync(OtpService service)
@@ -194,6 +195,14 @@ public class RolesInPostgresTests
                 return await IsTrueAsync(own, "SELECT count(*) = 0 FROM answers");
             },
             "stored answers are swept");
+        service.Clock.Advance(TimeSpan.FromDays(31));
+        await Eventually.IsTrueAsync(
+            async () =>
+            {
+                service.Clock.Advance(TimeSpan.FromSeconds(31));
+                return await IsTrueAsync(own, "SELECT count(*) = 0 FROM events");
+            },
+            "old events are swept");
     }
 
     [TestCase("UPDATE audit_trail SET reason = 'nothing happened'")]
@@ -226,6 +235,9 @@ public class RolesInPostgresTests
     [TestCase("ALTER TABLE credentials DISABLE TRIGGER credentials_last_time_step")]
     [TestCase("DROP TRIGGER credentials_last_time_step ON credentials")]
     [TestCase("CREATE TRIGGER mine BEFORE UPDATE ON credentials FOR EACH ROW EXECUTE FUNCTION refuse_lower_time_step()")]
+    [TestCase("UPDATE events SET contractor_id = 'somebody-else'")]
+    [TestCase("TRUNCATE events")]
+    [TestCase("SELECT nextval('events_id_seq')")]
     [TestCase("DELETE FROM bindings")]
     [TestCase("UPDATE bindings SET contractor_id = 'somebody-else'")]
     [TestCase("DELETE FROM contractors")]

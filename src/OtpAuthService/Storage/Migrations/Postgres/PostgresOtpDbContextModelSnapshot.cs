@@ -625,6 +625,71 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                     b.ToTable("supplier_dates", (string)null);
                 });
 
+            modelBuilder.Entity("OtpAuthService.Events.ContractorEvent", b =>
+                {
+                    b.Property<long>("Id")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("bigint")
+                        .HasColumnName("id")
+                        .HasDefaultValueSql("next_event_id()");
+
+                    b.Property<string>("ContractorId")
+                        .IsRequired()
+                        .HasMaxLength(64)
+                        .HasColumnType("character varying(64)")
+                        .HasColumnName("contractor_id")
+                        .UseCollation("C");
+
+                    b.Property<long?>("CredentialRef")
+                        .HasColumnType("bigint")
+                        .HasColumnName("credential_ref");
+
+                    b.Property<Guid>("EventId")
+                        .HasColumnType("uuid")
+                        .HasColumnName("event_id");
+
+                    b.Property<string>("InstitutionId")
+                        .IsRequired()
+                        .HasMaxLength(32)
+                        .HasColumnType("character varying(32)")
+                        .HasColumnName("institution_id")
+                        .UseCollation("C");
+
+                    b.Property<short>("Kind")
+                        .HasColumnType("smallint")
+                        .HasColumnName("kind");
+
+                    b.Property<long?>("LockedUntil")
+                        .HasColumnType("bigint")
+                        .HasColumnName("locked_until");
+
+                    b.Property<long>("OccurredAt")
+                        .HasColumnType("bigint")
+                        .HasColumnName("occurred_at");
+
+                    b.Property<string>("RequestId")
+                        .IsRequired()
+                        .HasMaxLength(64)
+                        .HasColumnType("character varying(64)")
+                        .HasColumnName("request_id")
+                        .UseCollation("C");
+
+                    b.Property<string>("Rpc")
+                        .IsRequired()
+                        .HasMaxLength(32)
+                        .HasColumnType("character varying(32)")
+                        .HasColumnName("rpc")
+                        .UseCollation("C");
+
+                    b.HasKey("Id")
+                        .HasName("pk_events");
+
+                    b.HasIndex("InstitutionId", "Id")
+                        .HasDatabaseName("ix_events_institution_id_id");
+
+                    b.ToTable("events", (string)null);
+                });
+
             modelBuilder.Entity("OtpAuthService.Institutions.Institution", b =>
                 {
                     b.Property<string>("Id")
