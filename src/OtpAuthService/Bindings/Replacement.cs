@@ -78,14 +78,22 @@ internal sealed class Replacement(BindingDirectory bindings, OtpChecker checker,
             return Verdict.Deny(Outcome.AlreadyRegistered) with { CredentialRef = proof.CredentialRef, TimeStep = proof.TimeStep };
         }
 
-        var verdict = await Registration.ProveNewAsync(turn, successor);
-        if (verdict is { Outcome: Outcome.Accepted })
+        if (await Registration.ProveNewAsync(turn, successor) is not { } verdict)
         {
-            turn.Binding!.Replace(turn.Now);
-            turn.Bind(successor!.Credential);
-            return verdict with { Events = [EventKind.Replaced] };
+            return null;
         }
 
-        return verdict is { TimeStep: null } ? verdict with { CredentialRef = proof.CredentialRef, TimeStep = proof.TimeStep } : verdict;
+        // The record is about one credential: that an OTP of the current one was used up as well stands beside it.
+        verdict = verdict.TimeStep is null
+            ? verdict with { CredentialRef = proof.CredentialRef, TimeStep = proof.TimeStep }
+            : verdict with { Note = $"time step {proof.TimeStep!.Value.Value} of {turn.Binding!.Credential.CredentialId} used up as well" };
+        if (verdict.Outcome != Outcome.Accepted)
+        {
+            return verdict;
+        }
+
+        turn.Binding!.Replace(turn.Now);
+        turn.Bind(successor!.Credential);
+        return verdict with { Events = [EventKind.Replaced] };
     }
 }

@@ -1,5 +1,6 @@
 using OtpAuthService.Tests.Fixtures;
 using OtpAuthService.V1;
+using OtpAuthService.Verification;
 
 namespace OtpAuthService.Tests.Bindings;
 
@@ -52,6 +53,8 @@ public class ReplacementTests(StoreKind kind)
         var successor = await service.Operations.IssueAsync();
         await service.Auth.ReplaceAsync(contractor, old.At(Now), successor.CredentialId, successor.At(Now));
         Assert.That((await service.Auth.VerifyAsync(contractor, successor.At(Now))).Outcome, Is.EqualTo(Outcome.AlreadyUsed));
+        var record = (await service.AuditAsync(contractor)).Single(r => r.Rpc == "Replace");
+        Assert.That((record.TimeStep, record.Reason), Is.EqualTo(((TimeStep?)TimeStep.At(Now, 30), $"time step {TimeStep.At(Now, 30).Value} of {old.CredentialId} used up as well")));
         // The old one is free for somebody else, but not with that OTP.
         var other = Calls.NewContractor();
         Assert.That((await service.Auth.RegisterAsync(other, old.CredentialId, old.At(Now))).Outcome, Is.EqualTo(Outcome.AlreadyUsed));
