@@ -92,9 +92,17 @@ internal sealed class LostCommits(
     private async Task LookAsync(StorePosition? position, CancellationToken cancellation)
     {
         await using var db = stores.CreateContext();
-        foreach (var (evidence, reason) in await FindLossesAsync(db, position, cancellation))
+        var losses = await FindLossesAsync(db, position, cancellation);
+        foreach (var (evidence, reason) in losses)
         {
             await RaiseOnceAsync(db, evidence, reason, cancellation);
+        }
+
+        if (losses.Count > 0)
+        {
+            // What was read before may be of commits that are lost, whoever has raised the fence for it.
+            keys.ForgetAll();
+            chains.Forget();
         }
     }
 
@@ -173,10 +181,6 @@ internal sealed class LostCommits(
         {
             // Another replica has raised it for the same.
         }
-
-        // What was read before may be of commits that are lost.
-        keys.ForgetAll();
-        chains.Forget();
     }
 
     private async Task RaiseAsync(OtpDbContext db, Fence fence, CancellationToken stop)
