@@ -29,9 +29,13 @@ internal sealed class TemporaryOtps(BindingActs acts, BindingDirectory bindings,
             : (answer, null);
     }
 
-    /// <returns>Accepted; NotRegistered where none awaits it; Mismatch where whoever confirms may be whoever had it issued.</returns>
-    public Task<Answer> ConfirmAsync(Submission submission, CancellationToken cancellation) =>
-        acts.DecideAsync(submission, turn => new(Confirm(turn, submission)), cancellation);
+    /// <param name="submission">The request.</param>
+    /// <param name="expiresAt">Of the one that is meant: another one may have been issued since.</param>
+    /// <param name="uses">Likewise.</param>
+    /// <param name="cancellation">The caller no longer waits.</param>
+    /// <returns>Accepted; NotRegistered where no such one awaits it; Mismatch where whoever confirms may be whoever had it issued.</returns>
+    public Task<Answer> ConfirmAsync(Submission submission, DateTimeOffset expiresAt, int uses, CancellationToken cancellation) =>
+        acts.DecideAsync(submission, turn => new(Confirm(turn, submission, expiresAt, uses)), cancellation);
 
     /// <summary>Settles an OTP that may be the temporary one.</summary>
     /// <param name="turn">The contractor's turn.</param>
@@ -86,9 +90,10 @@ internal sealed class TemporaryOtps(BindingActs acts, BindingDirectory bindings,
         return Verdict.Accepted with { CredentialRef = binding.CredentialRef, Events = [EventKind.TemporaryOtpIssued] };
     }
 
-    private static Verdict Confirm(Turn turn, Submission submission)
+    private static Verdict Confirm(Turn turn, Submission submission, DateTimeOffset expiresAt, int uses)
     {
-        if (turn.Contractor.TemporaryOtp is not { AwaitsConfirmation: true, UsesLeft: > 0 } temporary || temporary.ExpiresAt <= turn.Now)
+        if (turn.Contractor.TemporaryOtp is not { AwaitsConfirmation: true } temporary || temporary.ExpiresAt <= turn.Now
+            || (temporary.ExpiresAt, temporary.UsesLeft) != (expiresAt, uses))
         {
             return Verdict.Deny(Outcome.NotRegistered);
         }

@@ -27,7 +27,9 @@ internal sealed class FailureTallies(
     /// <summary>Counts an answer that was a wrong guess; call it for every answer once.</summary>
     public void Count(Submission submission, Answer answer)
     {
-        if (answer is { Repeated: false, Verdict.Outcome: Outcome.Mismatch or Outcome.OutOfSync or Outcome.CredentialUnknown })
+        // A confirmation's mismatch is of people, not of OTPs.
+        if (answer is { Repeated: false, Verdict.Outcome: Outcome.Mismatch or Outcome.OutOfSync or Outcome.CredentialUnknown }
+            && submission.Rpc is not ("ConfirmTemporaryOtp" or "ConfirmExport"))
         {
             tallies.GetOrAdd((submission.Caller.Id, submission.Institution), _ => new Tally()).Count();
             Signal(submission.Caller, submission.Institution);

@@ -47,7 +47,7 @@ internal static class GrpcErrors
         Error(Code.FailedPrecondition, "TEMPORARY_OTP_REPLACED", "another temporary OTP was issued since; this one is void");
 
     public static RpcException NothingToConfirm() =>
-        Error(Code.FailedPrecondition, "NOTHING_TO_CONFIRM", "the contractor has no temporary OTP that awaits confirmation");
+        Error(Code.FailedPrecondition, "NOTHING_TO_CONFIRM", "the contractor has no such temporary OTP that awaits confirmation");
 
     public static RpcException SecondPersonNeeded() => Error(
         Code.FailedPrecondition, "SECOND_PERSON_NEEDED", "whoever confirms must be told from whoever issued: another operator_id, or another caller");

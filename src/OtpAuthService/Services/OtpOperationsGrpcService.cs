@@ -356,9 +356,12 @@ internal sealed class OtpOperationsGrpcService(
 
     public override async Task<ConfirmTemporaryOtpResponse> ConfirmTemporaryOtp(ConfirmTemporaryOtpRequest request, ServerCallContext context)
     {
+        var read = new RequestReader();
+        var expiresAt = read.Moment(request.ExpiresAt, "expires_at") ?? read.Check(request.ExpiresAt is not null, DateTimeOffset.MinValue, "expires_at", "must be set");
+        var uses = read.Check(request.Uses is >= 1 and <= 5, request.Uses, "uses", "must be 1 to 5");
         var submission = ReadAct(
-            new RequestReader(), context, request, "ConfirmTemporaryOtp", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId, request.ContractorId);
-        var answer = await temporaryOtps.ConfirmAsync(submission, context.CancellationToken);
+            read, context, request, "ConfirmTemporaryOtp", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId, request.ContractorId);
+        var answer = await temporaryOtps.ConfirmAsync(submission, expiresAt, uses, context.CancellationToken);
         Require(answer, answer.Verdict.Outcome == Outcome.Mismatch ? GrpcErrors.SecondPersonNeeded : GrpcErrors.NothingToConfirm);
         return new ConfirmTemporaryOtpResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
     }

@@ -46,7 +46,7 @@ public class BindingLifeTests(StoreKind kind)
     [TestCase("Suspend", "None: NotRegistered; Active: Accepted > Suspended; Suspended: Suspended; Lost: Lost; Reopened: Lost; Stopped: Suspended")]
     [TestCase("Replace", "None: NotRegistered; Active: Accepted; Suspended: Suspended; Lost: Lost; Reopened: Lost; Stopped: Suspended")]
     [TestCase("Resynchronize", "None: NotRegistered; Active: Accepted; Suspended: Suspended; Lost: Lost; Reopened: Lost; Stopped: Suspended")]
-    [TestCase("ReportLost", "None: BINDING_NOT_ACTIVE; Active: done > Lost; Suspended: BINDING_NOT_ACTIVE; Lost: done; Reopened: done > Lost; Stopped: done > Lost")]
+    [TestCase("ReportLost", "None: BINDING_NOT_ACTIVE; Active: done > Lost; Suspended: done; Lost: done; Reopened: done > Lost; Stopped: done > Lost")]
     [TestCase("OpenReregistration", "None: BINDING_NOT_LOST; Active: BINDING_NOT_LOST; Suspended: BINDING_NOT_LOST; Lost: done > Reopened; Reopened: done; Stopped: BINDING_NOT_LOST")]
     [TestCase("SuspendBinding", "None: BINDING_NOT_ACTIVE; Active: done > Stopped; Suspended: BINDING_NOT_ACTIVE; Lost: BINDING_NOT_ACTIVE; Reopened: BINDING_NOT_ACTIVE; Stopped: done")]
     [TestCase("ResumeBinding", "None: BINDING_NOT_STOPPED; Active: done; Suspended: BINDING_NOT_STOPPED; Lost: BINDING_NOT_STOPPED; Reopened: BINDING_NOT_STOPPED; Stopped: done > Active")]

@@ -52,6 +52,44 @@ public class LossTests(StoreKind kind)
         Assert.That((record.ContractorId, record.Reason, record.Outcome), Is.EqualTo((contractor, "called the help desk", Outcome.Accepted)));
     }
 
+    /// <summary>It may be in the bag that was stolen: only one that is issued after the loss is taken.</summary>
+    [Test]
+    public async Task TemporaryOtp_IssuedBeforeTheLoss_IsRefusedFromTheAnswerOnByEveryReplica([Values] bool reportedTwice)
+    {
+        await using var replica = kind == StoreKind.Sqlite ? null : await OtpService.StartAsync(service.Stores, service.Clock);
+        var there = replica ?? service;
+        var (contractor, token) = await service.RegisteredAsync();
+        await there.Auth.VerifyAsync(contractor, token.At(Now));
+        if (reportedTwice)
+        {
+            await ReportAsync(contractor);
+        }
+
+        var before = await service.Operations.IssueTemporaryOtpAsync(contractor, uses: 5);
+        await ReportAsync(contractor);
+
+        Assert.That((await there.Auth.RequirementAsync(contractor)).Requirement, Is.EqualTo(Requirement.Blocked));
+        Assert.That((await there.Auth.VerifyAsync(contractor, before.TemporaryOtp)).Outcome, Is.EqualTo(Outcome.Lost));
+        var after = await service.Operations.IssueTemporaryOtpAsync(contractor);
+        Assert.That((await there.Auth.VerifyAsync(contractor, after.TemporaryOtp)).Outcome, Is.EqualTo(Outcome.Accepted));
+    }
+
+    /// <summary>After 利用停止 the contractor goes on without OTPs, and nobody who has the token can register it in their name.</summary>
+    [Test]
+    public async Task Token_LostAfterItsSuspension_IsNeverTakenAgain()
+    {
+        var (contractor, token) = await service.RegisteredAsync();
+        await service.Auth.SuspendAsync(contractor, token.At(Now));
+        await ReportAsync(contractor);
+
+        var login = await service.Auth.VerifyAsync(contractor, token.At(Now, 1));
+        Assert.That((login.Outcome, login.Decision), Is.EqualTo((Outcome.Suspended, Decision.Allow)));
+        Assert.That((await service.Auth.RegisterAsync(contractor, token.CredentialId, token.At(Now, 1))).Outcome, Is.EqualTo(Outcome.CredentialUnusable));
+        Assert.That((await service.Auth.RegisterAsync(Calls.NewContractor(), token.CredentialId, token.At(Now, 1))).Outcome, Is.EqualTo(Outcome.CredentialUnusable));
+        var another = await service.Operations.IssueAsync();
+        Assert.That((await service.Auth.RegisterAsync(contractor, another.CredentialId, another.At(Now))).Outcome, Is.EqualTo(Outcome.Accepted));
+    }
+
     /// <summary>Also for an OTP that was matched before: claims that race with the report end before it or not at all.</summary>
     [Test]
     public async Task Report_RacingWithVerifies_LetsNoneThroughAfterItsAnswer()

@@ -1,4 +1,6 @@
+using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
+using OtpAuthService.Callers;
 using OtpAuthService.Tests.Fixtures;
 using OtpAuthService.V1;
 
@@ -301,21 +303,23 @@ public class TemporaryOtpConfirmationTests(StoreKind kind)
         var early = await Refusal.OfAsync(async () => await service.Auth.VerifyAsync(contractor, issued.TemporaryOtp));
         Assert.That(early.Code, Is.EqualTo(StatusCode.InvalidArgument));
 
-        await service.Operations.ConfirmTemporaryOtpAsync(contractor, "m.ito");
+        await service.Operations.ConfirmTemporaryOtpAsync(contractor, issued, "m.ito");
         Assert.That((await service.Auth.VerifyAsync(contractor, issued.TemporaryOtp)).Outcome, Is.EqualTo(Outcome.Accepted));
     }
 
     [TestCase("h.sato", "h.sato", TestName = "{m}(the same person)")]
+    [TestCase("h.sato", "H.Sato", TestName = "{m}(the same person in capitals)")]
     [TestCase("h.sato", "", TestName = "{m}(nobody named)")]
     [TestCase("", "m.ito", TestName = "{m}(nobody named at the issue)")]
     public async Task Confirm_ByWhoMayBeTheIssuer_IsRefusedAndOnRecord(string issuer, string person)
     {
         var (contractor, _) = await service.RegisteredAsync();
-        await service.Operations.IssueTemporaryOtpAsync(contractor, person: issuer);
-        var refusal = await Refusal.OfAsync(async () => await service.Operations.ConfirmTemporaryOtpAsync(contractor, person));
+        var issued = await service.Operations.IssueTemporaryOtpAsync(contractor, person: issuer);
+        var refusal = await Refusal.OfAsync(async () => await service.Operations.ConfirmTemporaryOtpAsync(contractor, issued, person));
         Assert.That((refusal.Code, refusal.Info!.Value.Reason), Is.EqualTo((StatusCode.FailedPrecondition, "SECOND_PERSON_NEEDED")));
         var record = (await service.AuditOfAsync("ConfirmTemporaryOtp")).Last();
         Assert.That((record.ContractorId, record.Decision), Is.EqualTo((contractor, Decision.Deny)));
+        Assert.That(await service.FailureMinutesAsync(), Is.Zero, "no OTP was wrong");
         Assert.That((await service.Operations.BindingAsync(contractor)).TemporaryOtp.AwaitsConfirmation, Is.True);
     }
 
@@ -323,18 +327,57 @@ public class TemporaryOtpConfirmationTests(StoreKind kind)
     public async Task Confirm_WhereNothingAwaitsIt_IsRefused()
     {
         var (contractor, token) = await service.RegisteredAsync();
-        await ExpectNothingAsync();
-        await service.Operations.IssueTemporaryOtpAsync(contractor, validFor: TimeSpan.FromMinutes(10), person: "h.sato");
+        await ExpectNothingAsync(new() { ExpiresAt = service.Clock.GetUtcNow().AddHours(1).ToTimestamp() });
+        var brief = await service.Operations.IssueTemporaryOtpAsync(contractor, validFor: TimeSpan.FromMinutes(10), person: "h.sato");
         service.Clock.Advance(TimeSpan.FromMinutes(10));
-        await ExpectNothingAsync();
-        await service.Operations.IssueTemporaryOtpAsync(contractor, person: "h.sato");
+        await ExpectNothingAsync(brief);
+        var ended = await service.Operations.IssueTemporaryOtpAsync(contractor, person: "h.sato");
         await service.Auth.VerifyAsync(contractor, token.At(service.Clock.GetUtcNow()));
-        await ExpectNothingAsync();
+        await ExpectNothingAsync(ended);
 
-        async Task ExpectNothingAsync()
+        async Task ExpectNothingAsync(IssueTemporaryOtpResponse issued)
         {
-            var refusal = await Refusal.OfAsync(async () => await service.Operations.ConfirmTemporaryOtpAsync(contractor, "m.ito"));
+            var refusal = await Refusal.OfAsync(async () => await service.Operations.ConfirmTemporaryOtpAsync(contractor, issued, "m.ito"));
             Assert.That((refusal.Code, refusal.Info!.Value.Reason), Is.EqualTo((StatusCode.FailedPrecondition, "NOTHING_TO_CONFIRM")));
         }
     }
+
+    /// <summary>One that is as long but may be used more often, or as often but for longer, is not the one that the second person was asked about.</summary>
+    [TestCase(1, 5, 60, TestName = "{m}(more often)")]
+    [TestCase(1, 1, 120, TestName = "{m}(longer)")]
+    public async Task Confirm_OfOneThatWasIssuedAnewSince_IsRefused(int uses, int usesNow, int minutesNow)
+    {
+        var (contractor, _) = await service.RegisteredAsync();
+        var asked = await service.Operations.IssueTemporaryOtpAsync(contractor, uses, TimeSpan.FromMinutes(60), person: "h.sato");
+        var anew = await service.Operations.IssueTemporaryOtpAsync(contractor, usesNow, TimeSpan.FromMinutes(minutesNow), person: "h.sato");
+
+        var refusal = await Refusal.OfAsync(async () => await service.Operations.ConfirmTemporaryOtpAsync(contractor, asked, "m.ito", uses));
+        Assert.That((refusal.Code, refusal.Info!.Value.Reason), Is.EqualTo((StatusCode.FailedPrecondition, "NOTHING_TO_CONFIRM")));
+        await service.Operations.ConfirmTemporaryOtpAsync(contractor, anew, "m.ito", usesNow);
+        Assert.That((await service.Auth.VerifyAsync(contractor, anew.TemporaryOtp)).Outcome, Is.EqualTo(Outcome.Accepted));
+    }
+
+    /// <summary>Who confirms has seen what.</summary>
+    [Test]
+    public async Task Confirm_OfNothingInParticular_IsInvalid()
+    {
+        var (contractor, _) = await service.RegisteredAsync();
+        var refusal = await Refusal.OfAsync(async () => await service.Operations.ConfirmTemporaryOtpAsync(contractor, new() { ExpiresAt = null }, "m.ito", uses: 0));
+        Assert.That((refusal.Code, refusal.Fields), Is.EqualTo((StatusCode.InvalidArgument, new[] { "expires_at", "uses" })));
+    }
+}
+
+/// <summary>Two certificates are two people only where neither names one, or each another.</summary>
+public sealed class ActorTests
+{
+    [TestCase("desk-1", null, "desk-2", null, false)]
+    [TestCase("desk-1", null, "desk-1", null, true)]
+    [TestCase("desk-1", "h.sato", "desk-1", "m.ito", false)]
+    [TestCase("desk-1", "h.sato", "desk-2", "m.ito", false)]
+    [TestCase("desk-1", "h.sato", "desk-2", "h.sato", true)]
+    [TestCase("desk-1", "h.sato", "desk-2", "H.SATO", true)]
+    [TestCase("desk-1", "h.sato", "desk-2", null, true)]
+    [TestCase("desk-1", null, "desk-2", "h.sato", true)]
+    public void Actors_MayBeOnePerson(string caller, string? person, string otherCaller, string? otherPerson, bool mayBe) =>
+        Assert.That(new Actor(caller, person).MayBe(new Actor(otherCaller, otherPerson)), Is.EqualTo(mayBe));
 }

@@ -194,11 +194,22 @@ internal static class Calls
             OperatorId = person,
         });
 
+    /// <param name="operations">Whose certificate confirms.</param>
+    /// <param name="contractor">Whose temporary OTP.</param>
+    /// <param name="issued">The one that is meant.</param>
+    /// <param name="person">Who confirms.</param>
+    /// <param name="uses">How many times it can be used, as whoever confirms believes.</param>
     public static AsyncUnaryCall<ConfirmTemporaryOtpResponse> ConfirmTemporaryOtpAsync(
-        this OtpOperations.OtpOperationsClient operations, string contractor, string person = "") =>
+        this OtpOperations.OtpOperationsClient operations, string contractor, IssueTemporaryOtpResponse issued, string person = "", int uses = 1) =>
         operations.ConfirmTemporaryOtpAsync(new()
         {
-            RequestId = NewRequestId(), InstitutionId = "demo", ContractorId = contractor, Reason = "called back", OperatorId = person,
+            RequestId = NewRequestId(),
+            InstitutionId = "demo",
+            ContractorId = contractor,
+            ExpiresAt = issued.ExpiresAt,
+            Uses = uses,
+            Reason = "called back",
+            OperatorId = person,
         });
 
     public static AsyncUnaryCall<CheckOtpResponse> CheckOtpAsync(

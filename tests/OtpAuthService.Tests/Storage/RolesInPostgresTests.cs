@@ -118,8 +118,8 @@ public class RolesInPostgresTests
             ExpectedVersion = 1,
             Reason = "test",
         });
-        await service.Operations.IssueTemporaryOtpAsync(robbed, person: "h.sato");
-        await service.Operations.ConfirmTemporaryOtpAsync(robbed, "m.ito");
+        var temporary = await service.Operations.IssueTemporaryOtpAsync(robbed, person: "h.sato");
+        await service.Operations.ConfirmTemporaryOtpAsync(robbed, temporary, "m.ito");
         await ExportAsync(service);
         await service.Operations.SetSupplierAsync(new()
         {
