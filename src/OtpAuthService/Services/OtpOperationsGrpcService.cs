@@ -129,13 +129,9 @@ internal sealed class OtpOperationsGrpcService(
     public override async Task<SetSupplierResponse> SetSupplier(SetSupplierRequest request, ServerCallContext context)
     {
         var read = new RequestReader();
-        var supplier = read.Check(request.Supplier is not null, request.Supplier, "supplier", "must be set") ?? new Supplier { Name = "none" };
-        read.Check(supplier.Name.Length > 0 && CredentialImport.IsSupplierName(supplier.Name), supplier.Name, "supplier.name", "must be 1 to 64 printable characters");
-        var noRegistrationFrom = read.Moment(supplier.NoRegistrationFrom, "supplier.no_registration_from");
-        var verifyUntil = read.Moment(supplier.VerifyUntil, "supplier.verify_until");
-        read.Check(!(verifyUntil < noRegistrationFrom), verifyUntil, "supplier.verify_until", "must not be before no_registration_from");
+        var (supplier, noRegistrationFrom, verifyUntil) = read.Supplier(request.Supplier);
         var submission = ReadAct(read, context, request, "SetSupplier", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId);
-        var answer = await suppliers.SetAsync(submission, supplier.Name, noRegistrationFrom, verifyUntil, context.CancellationToken);
+        var answer = await suppliers.SetAsync(submission, supplier, noRegistrationFrom, verifyUntil, context.CancellationToken);
         return new SetSupplierResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
     }
 
@@ -155,9 +151,9 @@ internal sealed class OtpOperationsGrpcService(
         var read = new RequestReader();
         var scope = read.Check(
             request.Scope != ExportScope.Unspecified && System.Enum.IsDefined(request.Scope), request.Scope, "scope", "must be set to a known scope");
-        read.Check(CredentialImport.IsSupplierName(request.Supplier), request.Supplier, "supplier", "must be up to 64 printable characters");
+        var supplier = read.SupplierName(request.Supplier);
         var submission = ReadAct(read, context, request, "RequestExport", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId);
-        var (answer, id) = await export.RequestAsync(submission, scope, request.Supplier.Length == 0 ? null : request.Supplier, context.CancellationToken);
+        var (answer, id) = await export.RequestAsync(submission, scope, supplier, context.CancellationToken);
         return new RequestExportResponse
         {
             ExportId = id.ToString("N"),
@@ -297,8 +293,7 @@ internal sealed class OtpOperationsGrpcService(
     public override async Task<OpenReregistrationResponse> OpenReregistration(OpenReregistrationRequest request, ServerCallContext context)
     {
         var read = new RequestReader();
-        var validFor = read.Time(
-            request.ValidFor, TimeSpan.FromHours(24), TimeSpan.FromMinutes(10), TimeSpan.FromDays(7), "valid_for", "must be 10 minutes to 7 days");
+        var validFor = read.ReregistrationTime(request.ValidFor);
         var submission = ReadAct(
             read, context, request, "OpenReregistration", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId, request.ContractorId);
         var answer = Require(await reregistration.OpenAsync(submission, validFor, context.CancellationToken), GrpcErrors.NotLost);
@@ -335,8 +330,7 @@ internal sealed class OtpOperationsGrpcService(
     public override async Task<IssueTemporaryOtpResponse> IssueTemporaryOtp(IssueTemporaryOtpRequest request, ServerCallContext context)
     {
         var read = new RequestReader();
-        var validFor = read.Time(
-            request.ValidFor, TimeSpan.FromHours(4), TimeSpan.FromMinutes(10), TimeSpan.FromHours(72), "valid_for", "must be 10 minutes to 72 hours");
+        var validFor = read.TemporaryOtpTime(request.ValidFor);
         var uses = read.Check(request.Uses is >= 0 and <= 5, request.Uses == 0 ? 1 : request.Uses, "uses", "must be 1 to 5");
         var submission = ReadAct(
             read, context, request, "IssueTemporaryOtp", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId, request.ContractorId);
@@ -565,7 +559,7 @@ internal sealed class OtpOperationsGrpcService(
         var institution = read.Institution(header.InstitutionId);
         var format = read.Check(
             header.Format != ImportFormat.Unspecified && System.Enum.IsDefined(header.Format), header.Format, "header.format", "must be set to a known format");
-        read.Check(CredentialImport.IsSupplierName(header.Supplier), header.Supplier, "header.supplier", "must be up to 64 printable characters");
+        read.SupplierName(header.Supplier, "header.supplier");
         read.Check(
             header.Password.IsEmpty || header.PreSharedKey.IsEmpty, header.Password, "header.password", "must be empty where pre_shared_key is set");
         var person = read.Operator(header.OperatorId);

@@ -110,6 +110,29 @@ internal sealed class RequestReader
         return valid && span is not null ? span.ToTimeSpan() : unset;
     }
 
+    /// <summary>How long a contractor whose credential was lost may register another one.</summary>
+    public TimeSpan ReregistrationTime(Duration? span) =>
+        Time(span, TimeSpan.FromHours(24), TimeSpan.FromMinutes(10), TimeSpan.FromDays(7), "valid_for", "must be 10 minutes to 7 days");
+
+    /// <summary>How long a temporary OTP can be used.</summary>
+    public TimeSpan TemporaryOtpTime(Duration? span) =>
+        Time(span, TimeSpan.FromHours(4), TimeSpan.FromMinutes(10), TimeSpan.FromHours(72), "valid_for", "must be 10 minutes to 72 hours");
+
+    /// <summary>Until when a supplier's credentials are taken.</summary>
+    public (string Name, DateTimeOffset? NoRegistrationFrom, DateTimeOffset? VerifyUntil) Supplier(Supplier? supplier)
+    {
+        supplier = Check(supplier is not null, supplier, "supplier", "must be set") ?? new Supplier { Name = "none" };
+        Check(supplier.Name.Length > 0 && CredentialImport.IsSupplierName(supplier.Name), supplier.Name, "supplier.name", "must be 1 to 64 printable characters");
+        var noRegistrationFrom = Moment(supplier.NoRegistrationFrom, "supplier.no_registration_from");
+        var verifyUntil = Moment(supplier.VerifyUntil, "supplier.verify_until");
+        Check(!(verifyUntil < noRegistrationFrom), verifyUntil, "supplier.verify_until", "must not be before no_registration_from");
+        return (supplier.Name, noRegistrationFrom, verifyUntil);
+    }
+
+    /// <summary>The one whose credentials are meant; null: those of all.</summary>
+    public string? SupplierName(string text, string field = "supplier") =>
+        Check(CredentialImport.IsSupplierName(text), text.Length == 0 ? null : text, field, "must be up to 64 printable characters");
+
     public T Check<T>(bool valid, T value, string field, string rule)
     {
         if (!valid)
