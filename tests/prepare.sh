@@ -13,8 +13,9 @@ packages=(
   oathtool
   pskctool
   pskc-utils
-  # Reads QR codes.
+  # Reads QR codes, and makes PNG of SVG for it.
   zbar-tools
+  librsvg2-bin
   # What deploy/make-certificates.sh makes certificates with, and a second opinion on those of the tests.
   openssl
   # Shells whose completion of otpctl is tried in them; bash is there.

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text;
 using OtpAuthService.V1;
 
 namespace OtpCtl.Commands.Credential;
@@ -25,17 +26,34 @@ internal static class IssueCommand
 
     private static readonly Option<bool> NoQr = new("--no-qr") { Description = "Print no QR code. Without a terminal none is printed." };
 
+    private static readonly Option<FileInfo> Png = new("--png")
+    {
+        Description = "Also write the QR code to this file, as PNG. It holds the key: its owner alone can read it; a file that is there is not overwritten.",
+        HelpName = "file",
+    };
+
+    private static readonly Option<FileInfo> Svg = new("--svg") { Description = "Likewise, as SVG.", HelpName = "file" };
+
     public static Command Create()
     {
         var command = new Command("issue", "Makes a credential and prints its ID and, this once, its key as an otpauth URI and QR code.")
         {
-            Digits, Period, Algorithm, NoQr, OperatorOption.Option, ApplyOption.Option, ServiceCall.RequestIdOption,
+            Digits, Period, Algorithm, NoQr, Png, Svg, OperatorOption.Option, ApplyOption.Option, ServiceCall.RequestIdOption,
         };
+        SecretFile.RefuseExisting(command, Png);
+        SecretFile.RefuseExisting(command, Svg);
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(Png) is { } png && png.FullName == result.GetValue(Svg)?.FullName)
+            {
+                result.AddError("--png and --svg name the same file.");
+            }
+        });
         command.SetAction((parsed, cancellation) => ServiceCall.RunAsync(parsed, call => IssueAsync(parsed, call), cancellation));
         return command.WithExample("otpctl credential issue --digits 6 --apply");
     }
 
-    private static Task<int> IssueAsync(ParseResult parsed, ServiceCall call)
+    private static async Task<int> IssueAsync(ParseResult parsed, ServiceCall call)
     {
         var request = new IssueCredentialRequest
         {
@@ -46,22 +64,47 @@ internal static class IssueCommand
             Algorithm = ReadAlgorithm(parsed),
             OperatorId = OperatorOption.Read(parsed),
         };
-        return Change.RunAsync(
+        // Before the key is handed out: whoever cannot write it there has to know first.
+        using var png = Open(parsed, Png);
+        using var svg = Open(parsed, Svg);
+        return await Change.RunAsync(
             parsed,
             request,
             Now.NothingAsync,
             () => call.Service.Operations.IssueCredentialAsync(request, cancellationToken: call.Cancellation).ResponseAsync,
-            answer => Draw(parsed, answer));
+            answer =>
+            {
+                Draw(parsed, answer);
+                return Write(parsed, call, answer, png, svg);
+            });
     }
 
-    private static int Draw(ParseResult parsed, IssueCredentialResponse answer)
+    private static SecretFile? Open(ParseResult parsed, Option<FileInfo> option) =>
+        parsed.GetValue(ApplyOption.Option) && parsed.GetValue(option) is { } file ? SecretFile.Create(file) : null;
+
+    private static void Draw(ParseResult parsed, IssueCredentialResponse answer)
     {
         if (AnswerOutput.IsForPeople(parsed) && !parsed.GetValue(NoQr))
         {
             QrCode.Draw(parsed.InvocationConfiguration.Output, answer.OtpauthUri);
         }
+    }
 
-        return ExitCode.Success;
+    private static int Write(ParseResult parsed, ServiceCall call, IssueCredentialResponse answer, SecretFile? png, SecretFile? svg)
+    {
+        try
+        {
+            png?.Keep(QrCode.Png(answer.OtpauthUri));
+            svg?.Keep(Encoding.UTF8.GetBytes(QrCode.Svg(answer.OtpauthUri)));
+            return ExitCode.Success;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            var errors = parsed.InvocationConfiguration.Error;
+            errors.WriteLine($"otpctl: {e.Message}");
+            errors.WriteLine($"The credential was made. To write its QR code elsewhere, within two minutes, add --request-id {call.RequestId}");
+            return ExitCode.Unavailable;
+        }
     }
 
     private static Algorithm ReadAlgorithm(ParseResult parsed) => parsed.GetRequiredValue(Algorithm) switch
