@@ -61,8 +61,21 @@ internal static class SetCommand
         Description = "How audit records name contractors from now on: the ID, or a keyed hash from which the ID is not to be had.",
     }.AcceptOnlyFromAmong("plain", "keyed-hash");
 
+    private static readonly Option<string?> TemporaryOtpConfirmation = new Option<string?>("--temporary-otp-confirmation")
+    {
+        Description = "A temporary OTP: is taken only once another operator has confirmed it, or at once.",
+    }.AcceptOnlyFromAmong("needed", "not-needed");
+
+    private static readonly Option<string?> ContractorUnlock = new Option<string?>("--contractor-unlock")
+    {
+        Description = "Whether a contractor who is locked for a time may end that by two consecutive OTPs (resynchronize).",
+    }.AcceptOnlyFromAmong("allow", "deny");
+
     private static readonly System.CommandLine.Option[] Changes =
-        [DisplayName, Window, TemporaryLimit, HardLimit, TemporaryLock, NotRegisteredLogin, SuspendedLogin, Channels, ForeignLoss, Detail, AuditContractorIds];
+    [
+        DisplayName, Window, TemporaryLimit, HardLimit, TemporaryLock, NotRegisteredLogin, SuspendedLogin, Channels, ForeignLoss, Detail, AuditContractorIds,
+        TemporaryOtpConfirmation, ContractorUnlock,
+    ];
 
     public static Command Create()
     {
@@ -145,6 +158,18 @@ internal static class SetCommand
             "plain" => OtpAuthService.V1.AuditContractorIds.Plain,
             "keyed-hash" => OtpAuthService.V1.AuditContractorIds.KeyedHash,
             _ => policy.AuditContractorIds,
+        };
+        policy.TemporaryOtpNeedsConfirmation = parsed.GetValue(TemporaryOtpConfirmation) switch
+        {
+            "needed" => true,
+            "not-needed" => false,
+            _ => policy.TemporaryOtpNeedsConfirmation,
+        };
+        policy.ContractorMayUnlock = parsed.GetValue(ContractorUnlock) switch
+        {
+            "allow" => true,
+            "deny" => false,
+            _ => policy.ContractorMayUnlock,
         };
         if (parsed.GetValue(Channels) is { Length: > 0 } channels)
         {
