@@ -20,6 +20,8 @@ internal static class AnswerOutput
     private static readonly JsonFormatter Json =
         new(JsonFormatter.Settings.Default.WithFormatDefaultValues(true).WithPreserveProtoFieldNames(true));
 
+    private static readonly string[] Secrets = ["otp", "current_otp", "new_otp", "first_otp", "second_otp", "pre_shared_key", "password"];
+
     private static readonly JsonSerializerOptions Compact = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>What was read.</summary>
@@ -73,33 +75,34 @@ internal static class AnswerOutput
             {
                 ["applied"] = false,
                 ["rpc"] = rpc,
-                ["now"] = now is null ? null : Node(now),
+                ["now"] = now is null or Empty ? null : Node(now),
                 ["changes"] = new JsonArray([.. changes.Select(change => new JsonObject { ["field"] = change.Name, ["from"] = change.From, ["to"] = change.To })]),
                 ["request"] = sent,
             });
             return;
         }
 
-        var repeated = now?.Descriptor.Fields.InDeclarationOrder().Select(field => field.Name).ToHashSet() ?? [];
+        var repeated = now is null ? [] : now.Descriptor.Fields.InDeclarationOrder().Append(PartLike(now, request)).Select(field => field?.Name).ToHashSet();
         (string Name, string Value)[] would =
         [
             .. changes.Select(change => ($"change.{change.Name}", $"{change.From} → {change.To}")),
             ("rpc", rpc),
-            .. Rows(request).Where(row => row.Value.Length > 0 && !Unsent(parsed).Contains(row.Name) && !repeated.Contains(row.Name.Split('.', '[')[0]))
+            .. Rows(request, onlySet: true).Where(row => !Unsent(parsed).Contains(row.Name) && !repeated.Contains(row.Name.Split('.', '[')[0]))
                 .Select(row => ($"request.{row.Name}", row.Value)),
             ("applied", "false"),
         ];
+        var without = now switch { null => "nothing", Empty => "not told", _ => null };
         if (IsForPeople(parsed))
         {
             var screen = Screen(output);
-            screen.MarkupLine(now is null ? "[bold]Now:[/] nothing" : "[bold]Now:[/]");
+            screen.MarkupLine($"[bold]Now:[/] {without}");
             WriteForPeople(screen, now);
             screen.MarkupLine("[bold]With --apply:[/]");
             WriteAligned(screen, would);
             return;
         }
 
-        WriteRows(output, now is null ? [("now", "nothing")] : Rows(now, "now."));
+        WriteRows(output, without is null ? Rows(now!, "now.") : [("now", without)]);
         WriteRows(output, would);
     }
 
@@ -161,20 +164,25 @@ internal static class AnswerOutput
 
     // A dry run makes up no request id and asks for no secret.
     private static List<string> Unsent(ParseResult parsed) =>
-        parsed.GetValue(ServiceCall.RequestIdOption) is null ? ["request_id", "otp"] : ["otp"];
+        [.. Secrets, .. parsed.GetValue(ServiceCall.RequestIdOption) is null ? ["request_id"] : Array.Empty<string>()];
 
-    // What has the same name in both: the request would replace what is there.
+    // What has the same name in both: the request, or the part of it that is of the same kind, would replace what is there.
     private static IEnumerable<(string Name, string From, string To)> Changes(IMessage now, IMessage request)
     {
-        var (before, after) = (Rows(now).ToDictionary(), Rows(request).ToDictionary());
+        var next = PartLike(now, request) is { } part ? (IMessage)part.Accessor.GetValue(request) : request;
+        var (before, after) = (Rows(now).ToDictionary(), Rows(next).ToDictionary());
         var shared = now.Descriptor.Fields.InDeclarationOrder().Select(field => field.Name)
-            .Intersect(request.Descriptor.Fields.InDeclarationOrder().Select(field => field.Name)).ToHashSet();
+            .Intersect(next.Descriptor.Fields.InDeclarationOrder().Where(field => field.HasPresence || !IsUnset(field.Accessor.GetValue(next))).Select(field => field.Name))
+            .ToHashSet();
         return from name in before.Keys.Union(after.Keys)
                where shared.Contains(name.Split('.', '[')[0])
                let change = (name, before.GetValueOrDefault(name, "-"), after.GetValueOrDefault(name, "-"))
                where change.Item2 != change.Item3
                select change;
     }
+
+    private static FieldDescriptor? PartLike(IMessage now, IMessage request) =>
+        request.Descriptor.Fields.InDeclarationOrder().SingleOrDefault(field => field is { IsRepeated: false, FieldType: FieldType.Message } && field.MessageType == now.Descriptor);
 
     // Lists, such as a contractor's bindings, become tables; everything before and after them, aligned lines.
     private static void WriteForPeople(IAnsiConsole screen, IMessage? answer)
@@ -223,12 +231,17 @@ internal static class AnswerOutput
         return table;
     }
 
-    // Absent fields give no row: "no end" and "ends at the epoch" must not look alike.
-    private static IEnumerable<(string Name, string Value)> Rows(IMessage message, string prefix = "") =>
+    // Absent fields give no row: "no end" and "ends at the epoch" must not look alike. Only what is set: of a request, whose unset fields are the service's to fill.
+    private static IEnumerable<(string Name, string Value)> Rows(IMessage message, string prefix = "", bool onlySet = false) =>
         from field in message.Descriptor.Fields.InDeclarationOrder()
-        where !field.HasPresence || field.Accessor.HasValue(message)
-        from row in IsAllOf(message, field) ? Rows((IMessage)field.Accessor.GetValue(message), prefix) : RowsOf(prefix + field.Name, field.Accessor.GetValue(message))
+        where field.HasPresence ? field.Accessor.HasValue(message) : !(onlySet && IsUnset(field.Accessor.GetValue(message)))
+        from row in IsAllOf(message, field)
+            ? Rows((IMessage)field.Accessor.GetValue(message), prefix, onlySet)
+            : RowsOf(prefix + field.Name, field.Accessor.GetValue(message), onlySet)
         select row;
+
+    // proto3 has one value for "not set" and "empty" or "0". A bool is none of these: "false" is said.
+    private static bool IsUnset(object value) => value is "" or 0 or 0L;
 
     // What GetCredential tells is the credential: its fields stand for themselves.
     private static bool IsAllOf(IMessage message, FieldDescriptor field) =>
@@ -243,13 +256,13 @@ internal static class AnswerOutput
         _ => [(name, $"{node}")],
     };
 
-    private static IEnumerable<(string Name, string Value)> RowsOf(string name, object value) => value switch
+    private static IEnumerable<(string Name, string Value)> RowsOf(string name, object value, bool onlySet = false) => value switch
     {
         Timestamp moment => [(name, AnswerText.Text(moment))],
         Duration duration => [(name, AnswerText.Text(duration))],
         // A message without a field set still says something by being there.
-        IMessage part => Rows(part, $"{name}.").DefaultIfEmpty((name, "yes")),
-        IList list => list.Cast<object>().SelectMany((item, i) => RowsOf($"{name}[{i}]", item)),
+        IMessage part => Rows(part, $"{name}.", onlySet).DefaultIfEmpty((name, "yes")),
+        IList list => list.Cast<object>().SelectMany((item, i) => RowsOf($"{name}[{i}]", item, onlySet)),
         System.Enum member => [(name, AnswerText.Text(member))],
         bool flag => [(name, flag ? "true" : "false")],
         _ => [(name, Convert.ToString(value, CultureInfo.InvariantCulture) ?? "")],

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Google.Protobuf;
+using Google.Protobuf.WellKnownTypes;
 using OtpAuthService.Services;
 using OtpAuthService.V1;
 
@@ -19,15 +20,21 @@ internal static class Change
     {
         if (!parsed.GetValue(ApplyOption.Option))
         {
-            Check(request);
-            AnswerOutput.WriteDryRun(parsed, request, await readNow());
-            WriteLastLine(parsed);
-            return ExitCode.Success;
+            return await DryRunAsync(parsed, request, readNow);
         }
 
         var answer = await apply();
         AnswerOutput.WriteApplied(parsed, answer);
         return conclude?.Invoke(answer) ?? ExitCode.Success;
+    }
+
+    /// <summary>Without <see cref="ApplyOption"/>: nothing is sent but what asks for what is there.</summary>
+    public static async Task<int> DryRunAsync(ParseResult parsed, IMessage request, Func<Task<IMessage?>> readNow)
+    {
+        Check(request);
+        AnswerOutput.WriteDryRun(parsed, request, await readNow());
+        WriteLastLine(parsed);
+        return ExitCode.Success;
     }
 
     /// <summary>The end of every dry run. On stderr and in every form of output: whoever believes that it was done has to see it.</summary>
@@ -47,11 +54,16 @@ internal static class Change
                 "request_id" => read.RequestId((string)value),
                 "institution_id" => read.Institution((string)value),
                 "contractor_id" => read.Contractor((string)value),
-                "credential_id" => read.Credential((string)value),
+                "credential_id" or "new_credential_id" => read.Credential((string)value, field.Name),
                 "display_name" => read.DisplayName((string)value),
                 "policy" => read.Policy((InstitutionPolicy)value),
                 "reason" => read.Reason((string)value),
                 "operator_id" => read.Operator((string)value),
+                "export_id" => read.ExportId((string)value),
+                "valid_for" when request is OpenReregistrationRequest => read.ReregistrationTime((Duration?)value),
+                "valid_for" when request is IssueTemporaryOtpRequest => read.TemporaryOtpTime((Duration?)value),
+                "supplier" when request is SetSupplierRequest => read.Supplier((Supplier?)value),
+                "supplier" => read.SupplierName((string)value),
                 _ => (object?)null,
             };
         }

@@ -1,4 +1,5 @@
 using Google.Protobuf;
+using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using OtpAuthService.V1;
 
@@ -9,6 +10,9 @@ internal static class Now
 {
     /// <summary>Of what is made anew.</summary>
     public static Task<IMessage?> NothingAsync() => Task.FromResult<IMessage?>(null);
+
+    /// <summary>Of what the service tells nobody: who has ordered which export.</summary>
+    public static Task<IMessage?> NotToldAsync() => Task.FromResult<IMessage?>(new Empty());
 
     public static Task<IMessage?> InstitutionAsync(ServiceCall call) => ReadAsync(
         call.Service.Operations.GetInstitutionAsync(new() { InstitutionId = call.Institution }, cancellationToken: call.Cancellation));

@@ -12,9 +12,11 @@ using Bypass = OtpCtl.Commands.Bypass;
 using Caller = OtpCtl.Commands.Caller;
 using Credential = OtpCtl.Commands.Credential;
 using Event = OtpCtl.Commands.Event;
+using Export = OtpCtl.Commands.Export;
 using Fence = OtpCtl.Commands.Fence;
 using Institution = OtpCtl.Commands.Institution;
 using Key = OtpCtl.Commands.Key;
+using Supplier = OtpCtl.Commands.Supplier;
 
 namespace OtpCtl;
 
@@ -53,6 +55,17 @@ internal static class Program
                 Credential.ImportCommand.Create(),
                 Credential.ShowCommand.Create(),
             },
+            new Command("supplier", "Who makes credentials, and until when they are taken: list, set.")
+            {
+                Supplier.ListCommand.Create(),
+                Supplier.SetCommand.Create(),
+            },
+            new Command("export", "Credentials with their keys, handed out by two persons when the bank leaves: request, confirm, fetch.")
+            {
+                Export.RequestCommand.Create(),
+                Export.ConfirmCommand.Create(),
+                Export.FetchCommand.Create(),
+            },
             new Command("institution", "The bank and its policy: show, set.")
             {
                 Institution.ShowCommand.Create(),
@@ -63,12 +76,21 @@ internal static class Program
                 Bypass.StopCommand.Create(),
                 Bypass.ResumeCommand.Create(),
             },
-            new Command("binding", "Which contractor uses which credential: register, verify, suspend, report-lost, bypass, show.")
+            new Command("binding", "Which contractor uses which credential: register, verify, suspend, replace, resynchronize, report-lost, open-reregistration, issue-temporary-otp, confirm-temporary-otp, unlock, stop, resume, check-otp, bypass, show.")
             {
                 Binding.RegisterCommand.Create(),
                 Binding.VerifyCommand.Create(),
                 Binding.SuspendCommand.Create(),
+                Binding.ReplaceCommand.Create(),
+                Binding.ResynchronizeCommand.Create(),
                 Binding.ReportLostCommand.Create(),
+                Binding.OpenReregistrationCommand.Create(),
+                Binding.IssueTemporaryOtpCommand.Create(),
+                Binding.ConfirmTemporaryOtpCommand.Create(),
+                Binding.UnlockCommand.Create(),
+                Binding.StopCommand.Create(),
+                Binding.ResumeCommand.Create(),
+                Binding.CheckOtpCommand.Create(),
                 Binding.BypassCommand.Create(),
                 Binding.ShowCommand.Create(),
             },

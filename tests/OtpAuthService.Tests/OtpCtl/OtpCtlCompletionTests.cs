@@ -23,8 +23,10 @@ public sealed class OtpCtlCompletionTests
 
     [TestCase("otpctl ", "binding", "caller", "doctor")]
     [TestCase("otpctl bind", "binding")]
-    [TestCase("otpctl binding re", "register", "report-lost")]
+    [TestCase("otpctl binding re", "register", "replace", "report-lost", "resume", "resynchronize")]
     [TestCase("otpctl binding verify --contractor K-1 --purpose ", "login", "settings", "transfer")]
+    [TestCase("otpctl binding issue-temporary-otp --uses ", "1", "2", "3", "4", "5")]
+    [TestCase("otpctl export fetch --pass", "--password-file", "--password-stdin")]
     [TestCase("otpctl key rotate --ap", "--apply")]
     public async Task Bash_OfALine_OffersWhatMayComeNext(string line, params string[] offered)
     {

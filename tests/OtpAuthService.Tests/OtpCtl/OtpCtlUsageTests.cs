@@ -20,6 +20,45 @@ public sealed class OtpCtlUsageTests
     [TestCase("binding verify --contractor a --channel fax")]
     [TestCase("binding verify --contractor a")]
     [TestCase("binding register --contractor a --apply")]
+    [TestCase("credential issue --png .")]
+    [TestCase("credential issue --png a.qr --svg ./a.qr")]
+    [TestCase("binding unlock --contractor a")]
+    [TestCase("binding unlock --reason test")]
+    [TestCase("binding stop --contractor a")]
+    [TestCase("binding resume --contractor a")]
+    [TestCase("binding open-reregistration --contractor a")]
+    [TestCase("binding open-reregistration --contractor a --valid-for soon --reason test")]
+    [TestCase("binding open-reregistration --contractor a --valid-for 24 --reason test")]
+    [TestCase("binding open-reregistration --contractor a --valid-for -24h --reason test")]
+    [TestCase("binding open-reregistration --contractor a --valid-for ２４h --reason test")]
+    [TestCase("binding issue-temporary-otp --contractor a --uses 0 --reason test")]
+    [TestCase("binding issue-temporary-otp --contractor a --uses 6 --reason test")]
+    [TestCase("binding issue-temporary-otp --contractor a --valid-for 999999999w --reason test")]
+    [TestCase("binding confirm-temporary-otp --contractor a")]
+    [TestCase("binding check-otp --contractor a")]
+    [TestCase("binding check-otp --contractor a --reason test")]
+    [TestCase("binding check-otp --contractor a --reason test --otp 123456")]
+    [TestCase("binding replace --contractor a --apply")]
+    [TestCase("binding replace --contractor a --credential b --apply")]
+    [TestCase("binding replace --contractor a --credential b --apply --otp-file /no/such/file")]
+    [TestCase("binding resynchronize --contractor a --apply")]
+    [TestCase("supplier set --name a --reason test")]
+    [TestCase("supplier set --name a --verify-until 2027-04-01")]
+    [TestCase("supplier set --verify-until 2027-04-01 --reason test")]
+    [TestCase("supplier set --name a --verify-until 90d --reason test")]
+    [TestCase("supplier set --name a --no-registration-from none --reason test")]
+    [TestCase("export request --reason test")]
+    [TestCase("export request --scope all --reason test")]
+    [TestCase("export request --scope registered")]
+    [TestCase("export confirm --reason test")]
+    [TestCase("export confirm --id a")]
+    [TestCase("export fetch --file a.pskc --password-stdin")]
+    [TestCase("export fetch --id a --password-stdin")]
+    [TestCase("export fetch --id a --file a.pskc")]
+    [TestCase("export fetch --id a --file a.pskc --key-stdin --password-stdin")]
+    [TestCase("export fetch --id a --file . --password-stdin")]
+    [TestCase("export fetch --id a --file a.pskc --password-stdin --apply")]
+    [TestCase("export fetch --id a --file /no/such/folder/a.pskc --password-stdin --apply")]
     [TestCase("caller list")]
     [TestCase("caller list --file /no/such/file")]
     [TestCase("caller add --file a --id b --pem /no/such/file --roles Operator --institutions demo")]
@@ -57,6 +96,21 @@ public sealed class OtpCtlUsageTests
             Assert.That(result.Output, Is.Empty);
             Assert.That(result.Errors, Does.StartWith("otpctl: ").And.Not.Contains("   at "));
         }
+    }
+
+    [Test]
+    public async Task Resynchronize_WithOneOtp_Exits2AndSendsNothing()
+    {
+        var file = Path.GetTempFileName();
+        await File.WriteAllTextAsync(file, "123456\n");
+        string[] command = ["binding", "resynchronize", "--contractor", "K-1", "--apply"];
+
+        var fromStdin = await OtpCtlProcess.RunAsync("123456\n", command);
+        var fromFile = await OtpCtlProcess.RunAsync([.. command, "--otp-file", file]);
+
+        File.Delete(file);
+        Assert.That((fromStdin.ExitCode, fromStdin.Errors), Is.EqualTo((2, "otpctl: no OTP shown next was given.\n")));
+        Assert.That((fromFile.ExitCode, fromFile.Errors), Is.EqualTo((2, $"otpctl: '{Path.GetFileName(file)}' does not have two lines.\n")));
     }
 
     [Test]

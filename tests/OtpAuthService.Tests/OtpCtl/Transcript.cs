@@ -7,8 +7,12 @@ namespace OtpAuthService.Tests;
 internal sealed partial class Transcript(params (string From, string To)[] replaced)
 {
     private readonly StringBuilder text = new();
+    private readonly List<(string From, string To)> replaced = [.. replaced];
 
     public (string Name, string Value)[] Environment { get; init; } = [];
+
+    /// <summary>Also what differs from run to run and is not known before: an ID that was printed.</summary>
+    public void Replace(string from, string to) => replaced.Add((from, to));
 
     /// <param name="command">Words, with quotes where they hold spaces; as it is to stand in the transcript.</param>
     /// <param name="stdin">Not in the transcript.</param>

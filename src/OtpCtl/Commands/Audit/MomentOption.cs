@@ -1,11 +1,10 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Text.RegularExpressions;
 
 namespace OtpCtl.Commands.Audit;
 
 /// <summary>A bound of a time range, as people say it: an instant, a local date and time, or so long ago.</summary>
-internal static partial class MomentOption
+internal static class MomentOption
 {
     private static readonly string[] DateAndTimeForms =
         ["yyyy-MM-dd", "yyyy-MM-dd'T'HH:mm", "yyyy-MM-dd'T'HH:mm:ss", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFF"];
@@ -31,13 +30,12 @@ internal static partial class MomentOption
     /// An ISO 8601 date, or date and time, with an offset or in the clock's local zone; or a number of s, m, h, d or w before the clock's
     /// now, where a day is 24 hours. Null for anything else.
     /// </summary>
-    public static DateTimeOffset? Parse(string text, TimeProvider clock)
-    {
-        if (Ago().Match(text) is { Success: true } ago)
-        {
-            return Before(clock.GetUtcNow(), ago.Groups["number"].Value, ago.Groups["unit"].Value);
-        }
+    public static DateTimeOffset? Parse(string text, TimeProvider clock) =>
+        SpanOption.Parse(text) is { } ago ? Before(clock.GetUtcNow(), ago) : ParseDate(text, clock.LocalTimeZone);
 
+    /// <summary>An ISO 8601 date, or date and time, with an offset or in the zone. Null for anything else.</summary>
+    public static DateTimeOffset? ParseDate(string text, TimeZoneInfo zone)
+    {
         var instants = DateAndTimeForms.Skip(1).SelectMany(form => new[] { form + "'Z'", form + "zzz" }).ToArray();
         if (DateTimeOffset.TryParseExact(text, instants, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var instant))
         {
@@ -45,19 +43,9 @@ internal static partial class MomentOption
         }
 
         return DateTime.TryParseExact(text, DateAndTimeForms, CultureInfo.InvariantCulture, DateTimeStyles.None, out var local)
-            ? new DateTimeOffset(local, clock.LocalTimeZone.GetUtcOffset(local))
+            ? new DateTimeOffset(local, zone.GetUtcOffset(local))
             : null;
     }
 
-    private static DateTimeOffset? Before(DateTimeOffset now, string number, string unit)
-    {
-        var unitSeconds = unit switch { "s" => 1, "m" => 60, "h" => 3_600, "d" => 86_400, _ => 604_800 };
-        // At most nine digits: the product fits.
-        var seconds = long.Parse(number, NumberStyles.None, CultureInfo.InvariantCulture) * unitSeconds;
-        return seconds <= (now - DateTimeOffset.UnixEpoch).TotalSeconds ? now.AddSeconds(-seconds) : null;
-    }
-
-    // \z and [0-9]: no trailing newline and no full-width digits.
-    [GeneratedRegex(@"\A(?<number>[0-9]{1,9})(?<unit>[smhdw])\z")]
-    private static partial Regex Ago();
+    private static DateTimeOffset? Before(DateTimeOffset now, TimeSpan ago) => ago <= now - DateTimeOffset.UnixEpoch ? now - ago : null;
 }

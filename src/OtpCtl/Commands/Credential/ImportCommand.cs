@@ -156,12 +156,12 @@ internal static class ImportCommand
     {
         if (parsed.GetValue(KeyFile) is { } keyFile)
         {
-            return (ParseKey(await System.IO.File.ReadAllTextAsync(keyFile.FullName, cancellation)), []);
+            return (await KeyOrPassword.ReadKeyAsync(keyFile, cancellation), []);
         }
 
         if (parsed.GetValue(PasswordFile) is { } passwordFile)
         {
-            return ([], Encoding.UTF8.GetBytes((await System.IO.File.ReadAllLinesAsync(passwordFile.FullName, cancellation)).FirstOrDefault() ?? ""));
+            return ([], await KeyOrPassword.ReadPasswordAsync(passwordFile, cancellation));
         }
 
         var needed = parsed.GetValue(KeyStdin) ? FileSecret.Key
@@ -177,21 +177,9 @@ internal static class ImportCommand
 
         return needed switch
         {
-            FileSecret.Key => (ParseKey(await SecretInput.ReadLineAsync("pre-shared key (hex)", cancellation)), []),
+            FileSecret.Key => (KeyOrPassword.ParseKey(await SecretInput.ReadLineAsync("pre-shared key (hex)", cancellation)), []),
             FileSecret.Password => ([], Encoding.UTF8.GetBytes(await SecretInput.ReadLineAsync("password", cancellation))),
             _ => ([], []),
         };
-    }
-
-    private static byte[] ParseKey(string hex)
-    {
-        try
-        {
-            return Convert.FromHexString(hex.Trim());
-        }
-        catch (FormatException)
-        {
-            throw new UsageException("the pre-shared key is not in hex.");
-        }
     }
 }
