@@ -50,7 +50,7 @@ internal static class GrpcErrors
         Error(Code.FailedPrecondition, "NOTHING_TO_CONFIRM", "the contractor has no such temporary OTP that awaits confirmation");
 
     public static RpcException SecondPersonNeeded() => Error(
-        Code.FailedPrecondition, "SECOND_PERSON_NEEDED", "whoever confirms must be told from whoever issued: another operator_id, or another caller");
+        Code.FailedPrecondition, "SECOND_PERSON_NEEDED", "whoever confirms must be told from whoever issued: by another operator_id, or by another caller where neither names one");
 
     public static RpcException NotFound(string what) => Error(Code.NotFound, "NOT_FOUND", $"there is no such {what}");
 

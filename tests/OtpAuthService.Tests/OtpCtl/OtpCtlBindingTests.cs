@@ -185,11 +185,12 @@ public sealed class OtpCtlBindingTests
         var set = await OtpCtlAsync("", "institution", "set", "--temporary-otp-confirmation", "needed", "--reason", "four eyes", "--apply");
         var issued = await IssueTemporaryAsync(contractor, "--operator", "h.sato");
         var otp = issued.Output.Split('\n')[0]["temporary_otp: ".Length..];
+        var expires = issued.Output.Split('\n')[1]["expires_at: ".Length..];
 
         var before = await service.Auth.VerifyAsync(contractor, otp);
-        var same = await ConfirmTemporaryAsync(contractor, "h.sato");
-        var another = await ConfirmTemporaryAsync(contractor, "m.ito");
-        var again = await ConfirmTemporaryAsync(contractor, "t.abe");
+        var same = await ConfirmTemporaryAsync(contractor, expires, "h.sato");
+        var another = await ConfirmTemporaryAsync(contractor, expires, "m.ito");
+        var again = await ConfirmTemporaryAsync(contractor, expires, "t.abe");
 
         Assert.That(set.ExitCode, Is.Zero, set.Errors);
         Assert.That(issued.Output, Does.Contain("awaits_confirmation: true\n"));
@@ -221,8 +222,8 @@ public sealed class OtpCtlBindingTests
     private Task<OtpCtlProcess.Result> IssueTemporaryAsync(string contractor, params string[] more) =>
         OtpCtlAsync("", ["binding", "issue-temporary-otp", "--contractor", contractor, "--reason", "the phone is at home", "--apply", .. more]);
 
-    private Task<OtpCtlProcess.Result> ConfirmTemporaryAsync(string contractor, string person) =>
-        OtpCtlAsync("", "binding", "confirm-temporary-otp", "--contractor", contractor, "--reason", "called back", "--operator", person, "--apply");
+    private Task<OtpCtlProcess.Result> ConfirmTemporaryAsync(string contractor, string expires, string person) =>
+        OtpCtlAsync("", "binding", "confirm-temporary-otp", "--contractor", contractor, "--expires-at", expires, "--reason", "called back", "--operator", person, "--apply");
 
     private async Task<string> WriteAsync(string content)
     {

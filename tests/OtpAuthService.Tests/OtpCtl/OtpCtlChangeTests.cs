@@ -28,7 +28,7 @@ public sealed class OtpCtlChangeTests
     [TestCase("binding resynchronize --contractor REGISTERED", "now.requirement: REQUIRED", "rpc: Resynchronize")]
     [TestCase("binding open-reregistration --contractor LOST --valid-for 12h --reason test", "now.history[0].state: LOST", "request.valid_for: 43200 s")]
     [TestCase("binding issue-temporary-otp --contractor LOST --uses 2 --reason test", "now.history[0].state: LOST", "request.uses: 2")]
-    [TestCase("binding confirm-temporary-otp --contractor REGISTERED --reason test", "now.history[0].state: ACTIVE", "rpc: ConfirmTemporaryOtp")]
+    [TestCase("binding confirm-temporary-otp --contractor REGISTERED --expires-at 2026-04-01T00:00Z --reason test", "now.history[0].state: ACTIVE", "rpc: ConfirmTemporaryOtp")]
     [TestCase("binding unlock --contractor REGISTERED --reason test", "now.consecutive_failures: 0", "rpc: Unlock")]
     [TestCase("binding stop --contractor REGISTERED --reason test", "now.history[0].state: ACTIVE", "rpc: SuspendBinding")]
     [TestCase("binding resume --contractor REGISTERED --reason test", "now.history[0].state: ACTIVE", "rpc: ResumeBinding")]
@@ -131,10 +131,11 @@ public sealed class OtpCtlChangeTests
         await transcript.RunAsync("institution set --temporary-otp-confirmation needed --reason 'four eyes' --apply");
         var temporary = await transcript.RunAsync("binding issue-temporary-otp --contractor K-1 --uses 2 --reason 'a new token is on its way' --operator h.sato --apply");
         var otp = temporary.Output.Split('\n')[0].Split(": ")[1];
+        var expires = temporary.Output.Split('\n')[1].Split(": ")[1];
         transcript.Replace(otp, "TEMPORARY");
-        await transcript.RunAsync("binding confirm-temporary-otp --contractor K-1 --reason 'called back' --operator h.sato --apply");
-        await transcript.RunAsync("binding confirm-temporary-otp --contractor K-1 --reason 'called back' --operator m.ito");
-        await transcript.RunAsync("binding confirm-temporary-otp --contractor K-1 --reason 'called back' --operator m.ito --apply");
+        await transcript.RunAsync($"binding confirm-temporary-otp --contractor K-1 --expires-at {expires} --uses 2 --reason 'called back' --operator h.sato --apply");
+        await transcript.RunAsync($"binding confirm-temporary-otp --contractor K-1 --expires-at {expires} --uses 2 --reason 'called back' --operator m.ito");
+        await transcript.RunAsync($"binding confirm-temporary-otp --contractor K-1 --expires-at {expires} --uses 2 --reason 'called back' --operator m.ito --apply");
         await transcript.RunAsync("binding verify --contractor K-1", stdin: otp + "\n");
         await transcript.RunAsync("binding register --contractor K-1 --credential ANOTHER --apply", stdin: another.At(now, -1) + "\n");
         await transcript.RunAsync("binding verify --contractor K-1", stdin: another.WrongAt(now) + "\n");

@@ -36,7 +36,7 @@ public sealed class OtpCtlOperatorTests
     [TestCase("ReportLost", "binding report-lost --contractor REGISTERED --kind lost --reason test")]
     [TestCase("OpenReregistration", "binding open-reregistration --contractor LOST --reason test")]
     [TestCase("IssueTemporaryOtp", "binding issue-temporary-otp --contractor REGISTERED --reason test")]
-    [TestCase("ConfirmTemporaryOtp", "binding confirm-temporary-otp --contractor WAITING --reason test")]
+    [TestCase("ConfirmTemporaryOtp", "binding confirm-temporary-otp --contractor WAITING --expires-at EXPIRES --reason test")]
     [TestCase("Unlock", "binding unlock --contractor REGISTERED --reason test")]
     [TestCase("SuspendBinding", "binding stop --contractor REGISTERED --reason test")]
     [TestCase("ResumeBinding", "binding resume --contractor REGISTERED --reason test")]
@@ -100,7 +100,8 @@ public sealed class OtpCtlOperatorTests
         {
             var set = await OtpCtlProcess.RunAsync("institution", "set", "--temporary-otp-confirmation", "needed", "--reason", "four eyes", "--apply", "--address", service.Address);
             Assert.That(set.ExitCode, Is.Zero, set.Errors);
-            await service.Operations.IssueTemporaryOtpAsync(contractor, person: "m.ito");
+            var issued = await service.Operations.IssueTemporaryOtpAsync(contractor, person: "m.ito");
+            command = command.Replace("EXPIRES", $"{issued.ExpiresAt.ToDateTimeOffset():O}");
         }
 
         return command.Replace("FILE", file).Replace("REGISTERED", contractor).Replace("LOST", contractor).Replace("WAITING", contractor);

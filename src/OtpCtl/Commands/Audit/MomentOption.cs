@@ -9,9 +9,10 @@ internal static class MomentOption
     private static readonly string[] DateAndTimeForms =
         ["yyyy-MM-dd", "yyyy-MM-dd'T'HH:mm", "yyyy-MM-dd'T'HH:mm:ss", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFF"];
 
-    public static Option<DateTimeOffset?> Create(string name, string description) => new(name)
+    public static Option<DateTimeOffset?> Create(string name, string description, bool required = false) => new(name)
     {
         Description = description,
+        Required = required,
         HelpName = "moment",
         CustomParser = result =>
         {
