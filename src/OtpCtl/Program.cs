@@ -76,7 +76,7 @@ internal static class Program
                 Bypass.StopCommand.Create(),
                 Bypass.ResumeCommand.Create(),
             },
-            new Command("binding", "Which contractor uses which credential: register, verify, suspend, replace, resynchronize, report-lost, open-reregistration, issue-temporary-otp, confirm-temporary-otp, unlock, stop, resume, check-otp, bypass, show.")
+            new Command("binding", "Which contractor uses which credential: register, verify, suspend, replace, resynchronize, report-lost, open-reregistration, issue-temporary-otp, confirm-temporary-otp, unlock, stop, resume, check-otp, bypass, show, explain.")
             {
                 Binding.RegisterCommand.Create(),
                 Binding.VerifyCommand.Create(),
@@ -93,6 +93,7 @@ internal static class Program
                 Binding.CheckOtpCommand.Create(),
                 Binding.BypassCommand.Create(),
                 Binding.ShowCommand.Create(),
+                Binding.ExplainCommand.Create(),
             },
             new Command("key", "The keys that wrap credential keys: rotate, status.")
             {

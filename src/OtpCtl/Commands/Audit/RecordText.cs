@@ -15,17 +15,17 @@ internal static class RecordText
     public static string MarkupOf(AuditRecord record) =>
         Join(Cells(record).Select(cell => AnswerText.Coloured(cell.Text) + Padding(cell.Column, cell.Text)));
 
-    private static IEnumerable<(RecordColumn Column, string Text)> Cells(AuditRecord record) =>
-        Columns.Select(column => (column, column.Value(record) is { Length: > 0 } value ? Printable(value) : "-"));
-
-    // A record that was tampered with must not speak to the terminal of the one who looks for that.
-    private static string Printable(string value) => string.Create(value.Length, value, (text, from) =>
+    /// <summary>A record that was tampered with must not speak to the terminal of the one who looks for that.</summary>
+    public static string Printable(string value) => string.Create(value.Length, value, (text, from) =>
     {
         for (var i = 0; i < text.Length; i++)
         {
             text[i] = char.IsControl(from[i]) ? '\uFFFD' : from[i];
         }
     });
+
+    private static IEnumerable<(RecordColumn Column, string Text)> Cells(AuditRecord record) =>
+        Columns.Select(column => (column, column.Value(record) is { Length: > 0 } value ? Printable(value) : "-"));
 
     private static string Padding(RecordColumn column, string text) => new(' ', Math.Max(0, column.Width - text.Length));
 
