@@ -28,5 +28,8 @@ public sealed class SharedServers
         {
             await (await Redis).DisposeAsync();
         }
+
+        await PostgresServer.RemoveOriginAsync();
+        await StoresUnderTest.RemoveMigratedFileAsync();
     }
 }

@@ -1,10 +1,16 @@
 using Npgsql;
+using OtpAuthService.Storage;
 
 namespace OtpAuthService.Tests.Fixtures;
 
 /// <summary>Debian's PostgreSQL, fsync on, on a free loopback port, in a temporary folder of its own.</summary>
 internal sealed class PostgresServer : IAsyncDisposable
 {
+    private const string Migrated = "migrated";
+
+    // Made once: initdb and the migrations take longer than most tests.
+    private static readonly Lazy<Task<PostgresServer>> Origin = new(MakeOriginAsync);
+
     private readonly string folder;
     private readonly int port;
     private readonly string[] settings;
@@ -46,7 +52,45 @@ internal sealed class PostgresServer : IAsyncDisposable
         return postgres;
     }
 
+    /// <summary>Removes what every server here began as a copy of.</summary>
+    public static async Task RemoveOriginAsync()
+    {
+        if (Origin.IsValueCreated)
+        {
+            await (await Origin.Value).DisposeAsync();
+        }
+    }
+
     private static async Task<PostgresServer> CreateAsync(params string[] settings)
+    {
+        var origin = await Origin.Value;
+        var postgres = await InNewFolderAsync(settings);
+        await ChildProcess.RunAsync("cp", ["-a", origin.Data, postgres.Data]);
+        return postgres;
+    }
+
+    /// <summary>Stopped, with a database that no service has started on: it holds what the migrations leave.</summary>
+    private static async Task<PostgresServer> MakeOriginAsync()
+    {
+        var origin = await InNewFolderAsync([]);
+        var (program, prefix) = Command("initdb");
+        await ChildProcess.RunAsync(program, [.. prefix, "-D", origin.Data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]);
+        await origin.StartAsync();
+        await ExecuteAsync(origin.ConnectionString("postgres"), $"CREATE DATABASE {Migrated}");
+        using (var stores = StoreSet.Postgres(origin.ConnectionString(Migrated)))
+        {
+            await using var db = stores.CreateContext();
+            await Schema.MigrateAsync(db, CancellationToken.None);
+        }
+
+        // A database that somebody is connected to cannot be copied.
+        await ExecuteAsync(origin.ConnectionString("postgres"), $"ALTER DATABASE {Migrated} ALLOW_CONNECTIONS false");
+        origin.server!.Signal("INT");
+        await origin.server.WaitForExitAsync();
+        return origin;
+    }
+
+    private static async Task<PostgresServer> InNewFolderAsync(string[] settings)
     {
         var folder = Directory.CreateTempSubdirectory("otpauth-pg-").FullName;
         if (Environment.IsPrivilegedProcess)
@@ -54,10 +98,7 @@ internal sealed class PostgresServer : IAsyncDisposable
             await ChildProcess.RunAsync("chown", ["postgres:postgres", folder]);
         }
 
-        var postgres = new PostgresServer(folder, Loopback.FreePort(), settings);
-        var (program, prefix) = Command("initdb");
-        await ChildProcess.RunAsync(program, [.. prefix, "-D", postgres.Data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]);
-        return postgres;
+        return new PostgresServer(folder, Loopback.FreePort(), settings);
     }
 
     /// <summary>The postmaster: parent of every other process of the server.</summary>
@@ -83,11 +124,18 @@ internal sealed class PostgresServer : IAsyncDisposable
     }
 
     /// <summary>An empty database.</summary>
-    public async Task<string> CreateDatabaseAsync()
+    public Task<string> CreateDatabaseAsync() => CopyDatabaseAsync("template1");
+
+    /// <summary>A database that has had all migrations, and nothing else.</summary>
+    public Task<string> CreateMigratedDatabaseAsync() => CopyDatabaseAsync(Migrated);
+
+    /// <summary>Removes a database, whoever may still be connected to it.</summary>
+    public void Drop(string connectionString)
     {
-        var name = $"t{Guid.NewGuid():N}";
-        await ExecuteAsync(ConnectionString("postgres"), $"CREATE DATABASE {name}");
-        return ConnectionString(name);
+        using var connection = new NpgsqlConnection(ConnectionString("postgres"));
+        connection.Open();
+        using var command = new NpgsqlCommand($"DROP DATABASE {new NpgsqlConnectionStringBuilder(connectionString).Database} WITH (FORCE)", connection);
+        command.ExecuteNonQuery();
     }
 
     /// <summary>Has psql run a file, as a DBA does.</summary>
@@ -178,6 +226,8 @@ internal sealed class PostgresServer : IAsyncDisposable
         }
 
         server?.Dispose();
+        // A later server may be given the same port.
+        NpgsqlConnection.ClearPool(new NpgsqlConnection(ConnectionString("postgres")));
         Directory.Delete(folder, recursive: true);
     }
 
@@ -190,6 +240,17 @@ internal sealed class PostgresServer : IAsyncDisposable
             using var kill = ChildProcess.Start("kill", [$"-{signal}", process]);
             await kill.WaitForExitAsync();
         }
+    }
+
+    private async Task<string> CopyDatabaseAsync(string template)
+    {
+        var name = $"t{Guid.NewGuid():N}";
+        await using var connection = new NpgsqlConnection(ConnectionString("postgres"));
+        await connection.OpenAsync();
+        // By files and not block by block through the WAL.
+        await using var command = new NpgsqlCommand($"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY", connection);
+        await command.ExecuteNonQueryAsync();
+        return ConnectionString(name);
     }
 
     private string ConnectionString(string database) =>

@@ -362,7 +362,7 @@ public sealed class OtpCtlDoctorTests
 
         public static async Task<SetUp> StartAsync(PostgresServer postgres, RedisServer redis, params string[] settings)
         {
-            var stores = await StoresUnderTest.CreateAsync(StoreKind.PostgresRedis, postgres, redis);
+            var stores = await StoresUnderTest.CreateAsync(StoreKind.PostgresRedis, postgres, redis, migrated: false);
             await PostgresServer.RunFileAsync(stores.PostgresConnectionString!, RepositoryFolder.Of("deploy/make-roles.sql"));
             var migration = PostgresServer.As(stores.PostgresConnectionString!, "otp_migration");
             var migrated = await OtpCtlProcess.RunAsync("", ["migrate", "--apply"], ("ConnectionStrings__Postgres", migration));

@@ -500,7 +500,7 @@ public class RolesInPostgresTests
          WHERE c.relnamespace = 'public'::regnamespace AND {which} AND {who}
          """;
 
-    private Task<StoresUnderTest> NewStoresAsync() => StoresUnderTest.CreateAsync(StoreKind.Postgres, postgres);
+    private Task<StoresUnderTest> NewStoresAsync() => StoresUnderTest.CreateAsync(StoreKind.Postgres, postgres, migrated: false);
 
     private static Task<string> MakeRolesAsync(StoresUnderTest stores) =>
         PostgresServer.RunFileAsync(stores.PostgresConnectionString!, RepositoryFolder.Of("deploy/make-roles.sql"));

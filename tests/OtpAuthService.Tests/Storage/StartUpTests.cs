@@ -20,7 +20,7 @@ public class StartUpTests
     [TestCase(StoreKind.PostgresRedis)]
     public async Task Start_Again_KeepsWhatWasDecided(StoreKind kind)
     {
-        using var stores = await StoresUnderTest.CreateAsync(kind);
+        using var stores = await StoresUnderTest.CreateAsync(kind, migrated: false);
         string contractor;
         SoftToken token;
         await using (var first = await OtpService.StartAsync(stores))
@@ -56,7 +56,7 @@ public class StartUpTests
     [Test]
     public async Task Start_EmbeddedWhoseKekIsGone_IsRefusedAndMakesNoNewOne()
     {
-        using var stores = await StoresUnderTest.CreateAsync(StoreKind.Sqlite);
+        using var stores = await StoresUnderTest.CreateAsync(StoreKind.Sqlite, migrated: false);
         await using (await OtpService.StartAsync(stores))
         {
         }
@@ -70,7 +70,7 @@ public class StartUpTests
     [Test]
     public async Task Start_OnPostgresWithoutItsSchema_IsRefused()
     {
-        using var stores = await StoresUnderTest.CreateAsync(StoreKind.Postgres);
+        using var stores = await StoresUnderTest.CreateAsync(StoreKind.Postgres, migrated: false);
         await ExpectRefusedAsync("OtpAuth__MigrateOnStart=true", [.. Settings(stores), "--OtpAuth:MigrateOnStart=false"]);
     }
 
@@ -92,7 +92,7 @@ public class StartUpTests
     [Test]
     public async Task Start_EmbeddedInProduction_IsRefusedUnlessForced()
     {
-        using var stores = await StoresUnderTest.CreateAsync(StoreKind.Sqlite);
+        using var stores = await StoresUnderTest.CreateAsync(StoreKind.Sqlite, migrated: false);
         await ExpectRefusedAsync("not for production", [.. Settings(stores), "--environment=Production"]);
         await using var forced = await StartAsync([.. Settings(stores), "--environment=Production", "--OtpAuth:AllowEmbeddedInProduction=true"]);
     }
@@ -115,7 +115,7 @@ public class StartUpTests
     [Test]
     public async Task Start_OnPostgresInProduction_TakesMutualTlsOnly()
     {
-        using var stores = await StoresUnderTest.CreateAsync(StoreKind.Postgres);
+        using var stores = await StoresUnderTest.CreateAsync(StoreKind.Postgres, migrated: false);
         using var callers = new CallersUnderTest(CallerRow.Frontend("frontend", "demo"));
         string[] production = [.. Settings(stores), .. callers.Settings, "--environment=Production"];
         await ExpectRefusedAsync("which is not for production", production);
@@ -136,7 +136,7 @@ public class StartUpTests
     [Test]
     public async Task Start_SecretGivenAsAFile_IsRead()
     {
-        using var stores = await StoresUnderTest.CreateAsync(StoreKind.Postgres);
+        using var stores = await StoresUnderTest.CreateAsync(StoreKind.Postgres, migrated: false);
         var file = Path.GetTempFileName();
         await File.WriteAllTextAsync(file, stores.PostgresConnectionString + "\n");
         var settings = Settings(stores).Where(s => !s.StartsWith("--ConnectionStrings", StringComparison.Ordinal));

@@ -288,7 +288,7 @@ public class StoreTlsTests
 
     private async Task<StoresUnderTest> OwnedByAsync(string role)
     {
-        var stores = await StoresUnderTest.CreateAsync(StoreKind.Postgres, postgres);
+        var stores = await StoresUnderTest.CreateAsync(StoreKind.Postgres, postgres, migrated: false);
         await PostgresServer.ExecuteAsync(stores.PostgresConnectionString!, $"ALTER DATABASE {DatabaseOf(stores)} OWNER TO {role}");
         return stores;
     }
