@@ -125,6 +125,18 @@ public sealed class OtpCtlQrTests
         Assert.That(Directory.GetFiles(folder), Is.EquivalentTo([file, file + ".2"]));
     }
 
+    /// <summary>Like <c>otpctl credential issue --png … | head -n 1</c>.</summary>
+    [Test]
+    public async Task Issue_WhoseReaderLeaves_HasWrittenTheFile()
+    {
+        var file = Path.Combine(folder, "qr.png");
+
+        var issued = await OtpCtlProcess.ReadOneLineAsync("credential", "issue", "--png", file, "--apply", "--address", service.Address);
+
+        Assert.That(issued.Output, Does.StartWith("credential_id: "));
+        Assert.That(await ReadAsync(file), Does.Contain(issued.Output["credential_id: ".Length..]));
+    }
+
     private static async Task<string> ReadAsync(string file)
     {
         if (file.EndsWith(".svg", StringComparison.Ordinal))

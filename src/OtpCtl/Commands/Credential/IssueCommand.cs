@@ -67,15 +67,22 @@ internal static class IssueCommand
         // Before the key is handed out: whoever cannot write it there has to know first.
         using var png = Open(parsed, Png);
         using var svg = Open(parsed, Svg);
+        Exception? unwritten = null;
         return await Change.RunAsync(
             parsed,
             request,
             Now.NothingAsync,
-            () => call.Service.Operations.IssueCredentialAsync(request, cancellationToken: call.Cancellation).ResponseAsync,
+            async () =>
+            {
+                var issued = await call.Service.Operations.IssueCredentialAsync(request, cancellationToken: call.Cancellation);
+                // Before it is printed: whoever reads that may leave early.
+                unwritten = Write(issued, png, svg);
+                return issued;
+            },
             answer =>
             {
                 Draw(parsed, answer);
-                return Write(parsed, call, answer, png, svg);
+                return unwritten is null ? ExitCode.Success : Report(parsed, call, unwritten);
             });
     }
 
@@ -90,21 +97,26 @@ internal static class IssueCommand
         }
     }
 
-    private static int Write(ParseResult parsed, ServiceCall call, IssueCredentialResponse answer, SecretFile? png, SecretFile? svg)
+    private static Exception? Write(IssueCredentialResponse answer, SecretFile? png, SecretFile? svg)
     {
         try
         {
             png?.Keep(QrCode.Png(answer.OtpauthUri));
             svg?.Keep(Encoding.UTF8.GetBytes(QrCode.Svg(answer.OtpauthUri)));
-            return ExitCode.Success;
+            return null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            var errors = parsed.InvocationConfiguration.Error;
-            errors.WriteLine($"otpctl: {e.Message}");
-            errors.WriteLine($"The credential was made. To write its QR code elsewhere, within two minutes, add --request-id {call.RequestId}");
-            return ExitCode.Unavailable;
+            return e;
         }
+    }
+
+    private static int Report(ParseResult parsed, ServiceCall call, Exception unwritten)
+    {
+        var errors = parsed.InvocationConfiguration.Error;
+        errors.WriteLine($"otpctl: {unwritten.Message}");
+        errors.WriteLine($"The credential was made. To write its QR code elsewhere, within two minutes, add --request-id {call.RequestId}");
+        return ExitCode.Unavailable;
     }
 
     private static Algorithm ReadAlgorithm(ParseResult parsed) => parsed.GetRequiredValue(Algorithm) switch
