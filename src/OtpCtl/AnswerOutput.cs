@@ -95,7 +95,7 @@ internal static class AnswerOutput
         if (IsForPeople(parsed))
         {
             var screen = Screen(output);
-            screen.MarkupLine($"[bold]Now:[/] {without}");
+            screen.MarkupLine($"[bold]Now:[/] {without}".TrimEnd());
             WriteForPeople(screen, now);
             screen.MarkupLine("[bold]With --apply:[/]");
             WriteAligned(screen, would);
