@@ -60,7 +60,7 @@ public sealed class AnswerCauseTests
     [TestCase(-1, 0, "the OTP of ABCD12345678 was of the time step before the current one (-1, window -1 to +1), and had not been used")]
     [TestCase(1, 0, "the OTP of ABCD12345678 was of the time step after the current one (+1, window -1 to +1), and had not been used")]
     [TestCase(-5, -4, "the OTP of ABCD12345678 was of the time step before the expected one, which is 4 time steps (120 s) behind the service's as is known of the credential's clock (-1, window -1 to +1), and had not been used")]
-    [TestCase(3, 0, "the OTP of ABCD12345678 was of 3 time steps (90 s) ahead of the service's, which the acceptance window took by what was known of the credential's clock then, and had not been used")]
+    [TestCase(3, 0, "the OTP of ABCD12345678 was 3 time steps (90 s) ahead of the service's, where the acceptance window lay by what was known of the credential's clock then, and had not been used")]
     public void Accepted_AtATierOfTheWindow_NamesIt(int offset, int drift, string cause)
     {
         var answer = Answer("Verify", Outcome.Accepted);

@@ -240,7 +240,7 @@ internal static class AnswerCause
 
         if (now.WindowOffset(record) is not { } tier)
         {
-            return $"the OTP of {record.CredentialId} was of {Off(offset, credential, "the current time step")}, which the acceptance window took by what was known of the credential's clock then";
+            return $"the OTP of {record.CredentialId} was {Off(offset, credential, "of the current time step")}, where the acceptance window lay by what was known of the credential's clock then";
         }
 
         var expected = credential.DriftSteps == 0 ? "current" : "expected";

@@ -29,7 +29,7 @@ internal sealed record RecordedAnswer(AuditRecord Record)
     /// <summary>Whether the contractor's wish about bypasses was changed after this.</summary>
     public required bool IsBeforeOptOut { get; init; }
 
-    /// <summary>One who holds the contractor's token has asked for it, or may have.</summary>
+    /// <summary>An act of the contractor's own: it takes an OTP, or is answered without one by policy or bypass.</summary>
     public static bool IsOfOtp(AuditRecord record) => OtpRpcs.Contains(record.Rpc);
 
     /// <summary>Whether it counts against the contractor. CheckOtp never does.</summary>
