@@ -14,6 +14,9 @@ namespace OtpAuthService.Bindings;
 /// </summary>
 internal sealed class TemporaryOtps(BindingActs acts, BindingDirectory bindings, DataKeys keys)
 {
+    /// <summary>What the record of an accepted one says.</summary>
+    public const string UsedNote = "temporary OTP";
+
     private const int Digits = 8;
 
     /// <returns>Accepted, or NotRegistered where the contractor's binding is neither active nor lost; with the OTP where it was accepted and not issued anew since.</returns>
@@ -65,7 +68,7 @@ internal sealed class TemporaryOtps(BindingActs acts, BindingDirectory bindings,
         {
             CredentialRef = turn.Binding?.CredentialRef,
             AttemptsLeft = turn.Contractor.AttemptsLeft(turn.Policy.Limits),
-            Note = "temporary OTP",
+            Note = UsedNote,
             Events = [EventKind.TemporaryOtpUsed],
         };
     }

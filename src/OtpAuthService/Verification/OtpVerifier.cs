@@ -15,6 +15,9 @@ internal sealed class OtpVerifier(
     SecurityEvents events,
     TimeProvider time)
 {
+    /// <summary>What the record of a refusal says where the lost token has come up again.</summary>
+    public const string LostTokenNote = "right OTP of the lost credential";
+
     /// <param name="submission">The request.</param>
     /// <param name="contractor">Whose OTP it is.</param>
     /// <param name="otp">Null only for a caller that is answered without one.</param>
@@ -91,7 +94,7 @@ internal sealed class OtpVerifier(
     {
         var refused = Verdict.Deny(Outcome.Lost);
         return temporaryOtps.Settle(turn, submitted, isLastWord: true)
-            ?? (lost.Step is null ? refused : refused with { CredentialRef = lost.Credential.Id, Note = "right OTP of the lost credential" });
+            ?? (lost.Step is null ? refused : refused with { CredentialRef = lost.Credential.Id, Note = LostTokenNote });
     }
 
     private static PendingDecision Without(Submission submission, CurrentBinding current, Outcome outcome, CancellationToken cancellation)

@@ -2,6 +2,7 @@ using System.Globalization;
 using Google.Protobuf.WellKnownTypes;
 using OtpAuthService.V1;
 using OtpAuthService.Verification;
+using TemporaryOtps = OtpAuthService.Bindings.TemporaryOtps;
 using V1 = OtpAuthService.V1;
 
 namespace OtpCtl.Commands.Binding;
@@ -12,11 +13,6 @@ namespace OtpCtl.Commands.Binding;
 /// </summary>
 internal static class AnswerCause
 {
-    /// <summary>What the service writes in the place of a reason.</summary>
-    private const string TemporaryOtp = "temporary OTP";
-
-    private const string LostCameUp = "right OTP of the lost credential";
-
     private static readonly TimeSpan BypassHour = TimeSpan.FromHours(1);
 
     public static string Of(RecordedAnswer answer, CurrentState now) =>
@@ -73,7 +69,7 @@ internal static class AnswerCause
 
     private static string OfAccepted(AuditRecord record, CurrentState now) => record.Rpc switch
     {
-        "Verify" when record.Reason == TemporaryOtp => "it was the temporary OTP that an operator had issued",
+        "Verify" when record.Reason == TemporaryOtps.UsedNote => "it was the temporary OTP that an operator had issued",
         "Verify" => $"{Tier(record, now)}, and had not been used",
         "Register" => $"{Tier(record, now)}; {record.CredentialId} is bound since, and the OTP used up",
         "Suspend" => $"{Tier(record, now)}; the contractor has stopped using OTPs (利用停止)",
@@ -174,7 +170,7 @@ internal static class AnswerCause
     {
         var lost = now.BindingAt(record.DecidedAt.ToDateTimeOffset());
         return (lost?.EndedAt is { } at ? $"{lost.CredentialId} had been reported lost at {AnswerText.Text(at)}" : "the credential had been reported lost")
-            + (record.Reason == LostCameUp ? "; the OTP was a right one of it, so somebody has the token" : "");
+            + (record.Reason == OtpVerifier.LostTokenNote ? "; the OTP was a right one of it, so somebody has the token" : "");
     }
 
     private static string OfUnusable(AuditRecord record, CurrentState now)

@@ -37,7 +37,7 @@ internal static class StateText
 
         if (state.Binding?.TemporaryOtp is { AwaitsConfirmation: true } temporary && temporary.ExpiresAt.ToDateTimeOffset() > now)
         {
-            yield return "Another operator has to confirm the temporary OTP (ConfirmTemporaryOtp).";
+            yield return $"Another operator has to confirm the temporary OTP: otpctl binding confirm-temporary-otp --contractor {state.Contractor} --expires-at {AnswerText.Text(temporary.ExpiresAt)} --uses {temporary.UsesLeft} --reason '…' --apply";
         }
 
         switch (state.Newest?.State)
