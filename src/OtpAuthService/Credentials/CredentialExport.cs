@@ -48,24 +48,21 @@ internal sealed class CredentialExport(DecisionLedger ledger, OtpStore store, Ke
         return (answer, submission.Key);
     }
 
-    /// <exception cref="ExportRefusedException">It is not there to be confirmed, or not by this person.</exception>
+    /// <returns>
+    /// Accepted; CredentialUnknown where there is no such export; CredentialUnusable where it has expired; AlreadyUsed where it was confirmed before; Mismatch
+    /// where whoever confirms may be whoever requested. As many outcomes as reasons: they are all that the record and a retry's answer tell them apart by.
+    /// </returns>
     public Task<Answer> ConfirmAsync(Submission submission, Guid id, CancellationToken cancellation) => ledger.DecideApartAsync(new PendingDecision(
         submission,
         async turn =>
         {
             var order = await FindAsync(turn, submission, id);
-            if (order.ConfirmedAt is not null)
+            if (RefuseToConfirm(order, submission, turn.Now) is { } refusal)
             {
-                throw new ExportRefusedException("NOTHING_TO_CONFIRM", "the export was confirmed before");
+                return Verdict.Deny(refusal);
             }
 
-            if (order.Requester.MayBe(submission.Actor))
-            {
-                throw new ExportRefusedException(
-                    "SECOND_PERSON_NEEDED", "whoever confirms must be told from whoever requested: another operator_id, or another caller");
-            }
-
-            order.Confirm(submission.Actor, turn.Now);
+            order!.Confirm(submission.Actor, turn.Now);
             return Verdict.Accepted;
         },
         cancellation));
@@ -73,10 +70,13 @@ internal sealed class CredentialExport(DecisionLedger ledger, OtpStore store, Ke
     /// <summary>Decides that it is fetched now, and hands it out. What breaks off later was handed out: it has to be requested anew.</summary>
     /// <param name="submission">The request.</param>
     /// <param name="id">As requested.</param>
-    /// <param name="write">Makes a file of the credentials, whose number it is told first.</param>
+    /// <param name="write">Makes a file of the credentials, whose number it is told first; only where it is accepted.</param>
     /// <param name="cancellation">The caller no longer waits.</param>
-    /// <exception cref="ExportRefusedException">It is not confirmed, expired, somebody else's, or was fetched.</exception>
-    public async Task FetchAsync(
+    /// <returns>
+    /// Accepted; CredentialUnknown and CredentialUnusable as for <see cref="ConfirmAsync"/>; NotRegistered where it is not confirmed; Mismatch where somebody
+    /// else requested it; AlreadyUsed where it was fetched before.
+    /// </returns>
+    public async Task<Answer> FetchAsync(
         Submission submission, Guid id, Func<long, IAsyncEnumerable<ExportedCredential>, Task> write, CancellationToken cancellation)
     {
         ExportOrder? order = null;
@@ -85,14 +85,25 @@ internal sealed class CredentialExport(DecisionLedger ledger, OtpStore store, Ke
             async turn =>
             {
                 order = await FindAsync(turn, submission, id);
-                RefuseIf(order.ConfirmedAt is null, "EXPORT_NOT_CONFIRMED", "the export awaits the word of a second person (ConfirmExport)");
-                RefuseIf(order.Requester != submission.Actor, "EXPORT_OF_ANOTHER", "the export was requested by somebody else");
-                RefuseIf(order.FetchedAt is not null, "EXPORT_FETCHED", "the export was fetched before");
-                order.Fetch(turn.Now);
+                if (RefuseToHandOut(order, submission, turn.Now) is { } refusal)
+                {
+                    return Verdict.Deny(refusal);
+                }
+
+                order!.Fetch(turn.Now);
                 return Verdict.Accepted;
             },
             cancellation));
-        RefuseIf(answer.Repeated, "EXPORT_FETCHED", "the export was fetched before");
+        if (answer.Verdict.Outcome != Outcome.Accepted)
+        {
+            return answer;
+        }
+
+        if (answer.Repeated)
+        {
+            // The first delivery had the file, or what broke off of it.
+            return answer with { Verdict = Verdict.Deny(Outcome.AlreadyUsed) };
+        }
 
         // One statement, and so one state of the database, however long it takes.
         await store.ReadAsync(
@@ -104,25 +115,34 @@ internal sealed class CredentialExport(DecisionLedger ledger, OtpStore store, Ke
             },
             cancellation,
             Deadline);
+        return answer;
     }
 
-    private static void RefuseIf(bool applies, string reason, string message)
+    private static Outcome? RefuseToConfirm(ExportOrder? order, Submission submission, DateTimeOffset now) => order switch
     {
-        if (applies)
-        {
-            throw new ExportRefusedException(reason, message);
-        }
-    }
+        null => Outcome.CredentialUnknown,
+        _ when order.HasExpiredAt(now) => Outcome.CredentialUnusable,
+        { ConfirmedAt: not null } => Outcome.AlreadyUsed,
+        _ when order.Requester.MayBe(submission.Actor) => Outcome.Mismatch,
+        _ => null,
+    };
 
-    private static async Task<ExportOrder> FindAsync(Turn turn, Submission submission, Guid id)
+    private static Outcome? RefuseToHandOut(ExportOrder? order, Submission submission, DateTimeOffset now) => order switch
+    {
+        null => Outcome.CredentialUnknown,
+        _ when order.HasExpiredAt(now) => Outcome.CredentialUnusable,
+        { ConfirmedAt: null } => Outcome.NotRegistered,
+        _ when order.Requester != submission.Actor => Outcome.Mismatch,
+        { FetchedAt: not null } => Outcome.AlreadyUsed,
+        _ => null,
+    };
+
+    private static async Task<ExportOrder?> FindAsync(Turn turn, Submission submission, Guid id)
     {
         var orders = turn.Db.Database.IsNpgsql()
             ? turn.Db.ExportOrders.FromSql($"SELECT * FROM export_orders WHERE id = {id} FOR NO KEY UPDATE")
             : turn.Db.ExportOrders.Where(o => o.Id == id);
-        var order = (await orders.ToListAsync(turn.Stop)).SingleOrDefault(o => o.InstitutionId == submission.Institution)
-            ?? throw new ExportRefusedException("EXPORT_UNKNOWN", "there is no such export");
-        RefuseIf(order.HasExpiredAt(turn.Now), "EXPORT_EXPIRED", "the export was requested more than 24 hours ago");
-        return order;
+        return (await orders.ToListAsync(turn.Stop)).SingleOrDefault(o => o.InstitutionId == submission.Institution);
     }
 
     private static IQueryable<Credential> Query(OtpDbContext db, ExportOrder order)

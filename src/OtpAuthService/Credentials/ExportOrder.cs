@@ -42,9 +42,3 @@ internal sealed class ExportOrder
 
     public void Fetch(DateTimeOffset now) => FetchedAt = now;
 }
-
-/// <summary>What stands against an act of an export. Nothing was done.</summary>
-internal sealed class ExportRefusedException(string reason, string message) : Exception(message)
-{
-    public string Reason => reason;
-}

@@ -54,6 +54,24 @@ internal static class GrpcErrors
 
     public static RpcException NotFound(string what) => Error(Code.NotFound, "NOT_FOUND", $"there is no such {what}");
 
+    /// <summary>What stands against ConfirmExport.</summary>
+    public static RpcException ExportNotConfirmable(Outcome refusal) => refusal switch
+    {
+        Outcome.AlreadyUsed => Error(Code.FailedPrecondition, "NOTHING_TO_CONFIRM", "the export was confirmed before"),
+        Outcome.Mismatch => Error(
+            Code.FailedPrecondition, "SECOND_PERSON_NEEDED", "whoever confirms must be told from whoever requested: another operator_id, or another caller"),
+        _ => ExportNotInForce(refusal),
+    };
+
+    /// <summary>What stands against ExportCredentials.</summary>
+    public static RpcException ExportNotHandedOut(Outcome refusal) => refusal switch
+    {
+        Outcome.NotRegistered => Error(Code.FailedPrecondition, "EXPORT_NOT_CONFIRMED", "the export awaits the word of a second person (ConfirmExport)"),
+        Outcome.Mismatch => Error(Code.FailedPrecondition, "EXPORT_OF_ANOTHER", "the export was requested by somebody else"),
+        Outcome.AlreadyUsed => Error(Code.FailedPrecondition, "EXPORT_FETCHED", "the export was fetched before"),
+        _ => ExportNotInForce(refusal),
+    };
+
     /// <summary>What a failure means to the caller. Faults of ours are INTERNAL without a word of what they are.</summary>
     public static RpcException Of(Exception failure) => failure switch
     {
@@ -72,7 +90,6 @@ internal static class GrpcErrors
         CredentialsExistException exist => Error(Code.AlreadyExists, "CREDENTIAL_EXISTS", exist.Message),
         ImportsBusyException busy => Error(
             Code.ResourceExhausted, "IMPORTS_BUSY", busy.Message, Any.Pack(new RetryInfo { RetryDelay = ImportsBusyException.RetryAfter.ToDuration() })),
-        ExportRefusedException refused => Error(refused.Reason == "EXPORT_UNKNOWN" ? Code.NotFound : Code.FailedPrecondition, refused.Reason, refused.Message),
         PolicyVersionException changed => Error(Code.Aborted, "POLICY_VERSION", changed.Message),
         InstitutionMissingException missing => Error(Code.FailedPrecondition, "INSTITUTION_MISSING", missing.Message),
         StoreUnavailableException unavailable => Error(
@@ -114,6 +131,13 @@ internal static class GrpcErrors
 
     /// <summary>The reason of an error that this class has made.</summary>
     public static string ReasonOf(RpcException error) => error.GetRpcStatus()?.GetDetail<ErrorInfo>()?.Reason ?? "";
+
+    private static RpcException ExportNotInForce(Outcome refusal) => refusal switch
+    {
+        Outcome.CredentialUnknown => Error(Code.NotFound, "EXPORT_UNKNOWN", "there is no such export"),
+        Outcome.CredentialUnusable => Error(Code.FailedPrecondition, "EXPORT_EXPIRED", "the export was requested more than 24 hours ago"),
+        _ => throw new InvalidOperationException($"{refusal} is no refusal of an export."),
+    };
 
     private static RpcException Error(Code code, string reason, string message, params ReadOnlySpan<Any> details)
     {

@@ -169,6 +169,7 @@ internal sealed class OtpOperationsGrpcService(
         var id = read.ExportId(request.ExportId);
         var submission = ReadAct(read, context, request, "ConfirmExport", request.RequestId, request.InstitutionId, request.Reason, request.OperatorId);
         var answer = await export.ConfirmAsync(submission, id, context.CancellationToken);
+        Require(answer, () => GrpcErrors.ExportNotConfirmable(answer.Verdict.Outcome));
         return new ConfirmExportResponse { DecidedAt = answer.DecidedAt.ToTimestamp(), Repeated = answer.Repeated };
     }
 
@@ -189,8 +190,9 @@ internal sealed class OtpOperationsGrpcService(
             read.ThrowIfInvalid();
             var submission = new Submission(
                 Authorize(context, institution), requestId, "ExportCredentials", institution, fingerprints.Of("ExportCredentials", request)) { Operator = person };
-            await export.FetchAsync(
+            var answer = await export.FetchAsync(
                 submission, id, (total, credentials) => SendAsync(total, credentials, secrets, responseStream), context.CancellationToken);
+            Require(answer, () => GrpcErrors.ExportNotHandedOut(answer.Verdict.Outcome));
         }
         finally
         {

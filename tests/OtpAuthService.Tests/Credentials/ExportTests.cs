@@ -142,9 +142,9 @@ public class ExportTests(StoreKind kind)
         var id = await ConfirmedAsync();
         var request = Fetch(id);
         await ReadAsync(request);
-        await RefusedAsync("EXPORT_FETCHED", () => ReadAsync(request));
-        await RefusedAsync("EXPORT_FETCHED", () => ReadAsync(Fetch(id)));
-        Assert.That((await service.AuditOfAsync("ExportCredentials")).Select(r => (r.OperatorId, r.Outcome)), Is.EqualTo(new[] { ("h.sato", Outcome.Accepted) }));
+        await FetchRefusedAsync("EXPORT_FETCHED", request);
+        await FetchRefusedAsync("EXPORT_FETCHED", Fetch(id));
+        Assert.That((await service.AuditOfAsync("ExportCredentials")).Select(r => (r.OperatorId, r.Outcome)), Is.EquivalentTo(new[] { ("h.sato", Outcome.Accepted), ("h.sato", Outcome.AlreadyUsed) }));
     }
 
     [Test]
@@ -167,22 +167,60 @@ public class ExportTests(StoreKind kind)
     }
 
     [Test]
-    public async Task Export_WithoutTheSecondPerson_OrOfAnother_OrTooLate_IsRefused()
+    public async Task Export_WithoutTheSecondPerson_OrOfAnother_OrTooLate_IsRefusedAndOnRecord()
     {
         var id = (await RequestAsync()).ExportId;
-        await RefusedAsync("EXPORT_NOT_CONFIRMED", () => ReadAsync(Fetch(id)));
-        await RefusedAsync("SECOND_PERSON_NEEDED", () => ConfirmAsync(id, "h.sato"));
-        await RefusedAsync("SECOND_PERSON_NEEDED", () => ConfirmAsync(id, ""));
+        await FetchRefusedAsync("EXPORT_NOT_CONFIRMED", Fetch(id));
+        await ConfirmRefusedAsync("SECOND_PERSON_NEEDED", id, "h.sato");
+        await ConfirmRefusedAsync("SECOND_PERSON_NEEDED", id, "");
         await ConfirmAsync(id, "m.ito");
-        await RefusedAsync("NOTHING_TO_CONFIRM", () => ConfirmAsync(id, "t.abe"));
-        await RefusedAsync("EXPORT_OF_ANOTHER", () => ReadAsync(Fetch(id, person: "m.ito")));
-        await RefusedAsync("EXPORT_UNKNOWN", () => ReadAsync(Fetch(Guid.NewGuid().ToString("N"))));
-        await RefusedAsync("EXPORT_UNKNOWN", () => ReadAsync(Fetch(id, institution: "minato")));
+        await ConfirmRefusedAsync("NOTHING_TO_CONFIRM", id, "t.abe");
+        await FetchRefusedAsync("EXPORT_OF_ANOTHER", Fetch(id, person: "m.ito"));
+        await FetchRefusedAsync("EXPORT_UNKNOWN", Fetch(Guid.NewGuid().ToString("N")));
+        await FetchRefusedAsync("EXPORT_UNKNOWN", Fetch(id, institution: "minato"));
+        await ConfirmRefusedAsync("EXPORT_UNKNOWN", Guid.NewGuid().ToString("N"), "x.guess");
         service.Clock.Advance(TimeSpan.FromHours(24));
-        await RefusedAsync("EXPORT_EXPIRED", () => ReadAsync(Fetch(id)));
+        await FetchRefusedAsync("EXPORT_EXPIRED", Fetch(id));
         var late = (await RequestAsync()).ExportId;
         service.Clock.Advance(TimeSpan.FromHours(24));
-        await RefusedAsync("EXPORT_EXPIRED", () => ConfirmAsync(late, "m.ito"));
+        await ConfirmRefusedAsync("EXPORT_EXPIRED", late, "m.ito");
+
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(await RecordsAsync("ConfirmExport"), Is.EquivalentTo(new[]
+            {
+                ("demo", "h.sato", Outcome.Mismatch, Decision.Deny),
+                ("demo", null, Outcome.Mismatch, Decision.Deny),
+                ("demo", "m.ito", Outcome.Accepted, Decision.Allow),
+                ("demo", "t.abe", Outcome.AlreadyUsed, Decision.Deny),
+                ("demo", "x.guess", Outcome.CredentialUnknown, Decision.Deny),
+                ("demo", "m.ito", Outcome.CredentialUnusable, Decision.Deny),
+            }));
+            Assert.That(await RecordsAsync("ExportCredentials"), Is.EquivalentTo(new[]
+            {
+                ("demo", "h.sato", Outcome.NotRegistered, Decision.Deny),
+                ("demo", "m.ito", Outcome.Mismatch, Decision.Deny),
+                ("demo", "h.sato", Outcome.CredentialUnknown, Decision.Deny),
+                ("minato", "h.sato", Outcome.CredentialUnknown, Decision.Deny),
+                ("demo", "h.sato", Outcome.CredentialUnusable, Decision.Deny),
+            }));
+        }
+
+        async Task<IEnumerable<(string, string?, Outcome, Decision)>> RecordsAsync(string rpc) =>
+            (await service.AuditOfAsync(rpc)).Select(r => (r.InstitutionId.Value, r.OperatorId, r.Outcome, r.Decision));
+    }
+
+    /// <summary>Also where it would succeed by now: it is one submission, which was decided.</summary>
+    [Test]
+    public async Task Refusal_Retried_IsTheSameAndOnRecordOnce()
+    {
+        var id = (await RequestAsync()).ExportId;
+        var early = Fetch(id);
+        await FetchRefusedAsync("EXPORT_NOT_CONFIRMED", early);
+        await ConfirmAsync(id, "m.ito");
+        await FetchRefusedAsync("EXPORT_NOT_CONFIRMED", early);
+        Assert.That((await service.AuditOfAsync("ExportCredentials")).Select(r => r.Outcome), Is.EqualTo(new[] { Outcome.NotRegistered }));
+        Assert.That((await ReadAsync(Fetch(id))).File, Does.Contain("KeyContainer"));
     }
 
     [TestCase(0, 0, "password")]
@@ -267,9 +305,15 @@ public class ExportTests(StoreKind kind)
         return (Encoding.UTF8.GetString(file.ToArray()), total);
     }
 
-    private static async Task RefusedAsync(string reason, Func<Task> call)
+    private async Task FetchRefusedAsync(string reason, ExportCredentialsRequest request)
     {
-        var refusal = await Refusal.OfAsync(call);
+        var refusal = await Refusal.OfAsync(() => ReadAsync(request));
+        Assert.That(refusal.Info!.Value.Reason, Is.EqualTo(reason));
+    }
+
+    private async Task ConfirmRefusedAsync(string reason, string id, string person)
+    {
+        var refusal = await Refusal.OfAsync(() => ConfirmAsync(id, person));
         Assert.That(refusal.Info!.Value.Reason, Is.EqualTo(reason));
     }
 }
