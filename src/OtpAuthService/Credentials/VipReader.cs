@@ -17,9 +17,9 @@ namespace OtpAuthService.Credentials;
 /// </summary>
 internal static partial class VipReader
 {
-    private const int KeyBytes = 16;
+    public static readonly XNamespace Vip = "http://www.verisign.com/2006/08/vipservice";
 
-    private static readonly XNamespace Vip = "http://www.verisign.com/2006/08/vipservice";
+    private const int KeyBytes = 16;
 
     /// <summary>Of VIP Access programs; other clients of the service have others, which are to be given as the pre-shared key.</summary>
     private static readonly byte[] PublishedKey = Convert.FromHexString("01AD9BC682A3AA93A9A3239A86D6CCD9");
@@ -48,7 +48,7 @@ internal static partial class VipReader
 
                 if (EndOfAnswer().IsMatch(part))
                 {
-                    yield return ReadEntry(answer.ToString(), ++ordinal, began, aes);
+                    yield return await ReadEntryAsync(answer.ToString(), ++ordinal, began, aes, stop);
                     answer.Clear();
                     file.BeginEntry();
                 }
@@ -90,11 +90,11 @@ internal static partial class VipReader
         }
     }
 
-    private static SuppliedEntry ReadEntry(string text, int ordinal, int line, Aes aes)
+    private static async Task<SuppliedEntry> ReadEntryAsync(string text, int ordinal, int line, Aes aes, CancellationToken stop)
     {
         try
         {
-            return new SuppliedEntry(ReadAnswer(Load(text, line), ordinal, line, aes), null);
+            return new SuppliedEntry(ReadAnswer(await LoadAsync(text, line, stop), ordinal, line, aes), null);
         }
         catch (RefusedFileException refusal)
         {
@@ -102,16 +102,15 @@ internal static partial class VipReader
         }
     }
 
-    private static XElement Load(string text, int line)
+    private static async Task<XElement> LoadAsync(string text, int line, CancellationToken stop)
     {
-        var settings = new XmlReaderSettings
-        {
-            DtdProcessing = DtdProcessing.Prohibit, XmlResolver = null, IgnoreComments = true, IgnoreProcessingInstructions = true,
-        };
         try
         {
-            using var reader = XmlReader.Create(new StringReader(text), settings);
-            return XDocument.Load(reader).Root!;
+            using var reader = XmlReader.Create(new StringReader(text), Settings());
+            await reader.MoveToContentAsync();
+            var root = await ReadElementAsync(reader, stop);
+            await ReadToEndAsync(reader);
+            return root;
         }
         catch (XmlException e)
         {
@@ -124,7 +123,7 @@ internal static partial class VipReader
         var where = Element("Answer", ordinal, line, null);
         if (answer.Name != Vip + "GetSharedSecretResponse")
         {
-            throw new RefusedFileException(where, $"is not one of VIP's provisioning service: its root is {Quote(answer.Name.ToString())}");
+            throw new RefusedFileException(where, $"is not one of VIP's provisioning service: its root is {Quote(answer.Name.LocalName)}");
         }
 
         RequireSuccess(Required(answer, Vip + "Status", where), where);

@@ -137,6 +137,7 @@ public class ImportTests(StoreKind kind)
     {
         var entities = string.Concat(Enumerable.Range(1, 9).Select(i => $"<!ENTITY l{i} \"{string.Concat(Enumerable.Repeat($"&l{i - 1};", 10))}\">"));
         var figure6 = AsTotp(Figure6);
+        var names = string.Join(' ', Enumerable.Range(0, 2_000).Select(i => $"n{i}=\"\""));
         var mac = figure6.IndexOf("<ValueMAC>", StringComparison.Ordinal);
         var macEnd = figure6.IndexOf("</ValueMAC>", StringComparison.Ordinal) + "</ValueMAC>".Length;
 
@@ -156,6 +157,7 @@ public class ImportTests(StoreKind kind)
         yield return Case("Period0", Pskc(), With(Plain, "<PlainValue>60<", "<PlainValue>0<"), "at line 3 has a TimeInterval of '0'");
         yield return Case("Digits9", Pskc(), With(Plain, "Length=\"8\"", "Length=\"9\""), "at line 3 has OTPs of Length '9'");
         yield return Case("UnknownPolicy", Pskc(), With(Plain, "<Policy>", "<Policy><OnlyIndoors/>"), "at line 3 has a 'OnlyIndoors' in its Policy, which is not understood");
+        yield return Case("NamesWithoutEnd", Pskc(), With(Plain, "<Issuer>", $"<x xmlns=\"urn:x\" {names}/><Issuer>"), "The file has more or longer names of elements and attributes than any such file");
         yield return Case("CutOff", Pskc(), Plain[..^40], "is not well-formed XML at line");
 
         const string Hex = "3132333435363738393031323334353637383930";

@@ -98,7 +98,7 @@ internal sealed class PskcEncryption(FileSecrets secrets) : IDisposable
         }
     }
 
-    private string KeyName() => encryptionKey?.Element(Dsig + "KeyName") is { } name ? " " + Quote(name.Value.Trim()) : "";
+    private string KeyName() => encryptionKey?.Element(Dsig + "KeyName") is { } name ? " " + Quote(Text(name, WholeFile)) : "";
 
     // RFC 6030 section 6.1.1: a MAC key of its own, encrypted like the keys. One key for both uses, or one held elsewhere, is not supported.
     private void OpenMac()

@@ -13,9 +13,9 @@ internal static class PskcPassword
     private const int MaxIterations = 5_000_000;
 
     /// <summary>RFC 6030 writes them in the namespace of PKCS #5, XML Encryption 1.1 in its own; the children of the first have none.</summary>
-    private static readonly XNamespace Pkcs5 = "http://www.rsasecurity.com/rsalabs/pkcs/schemas/pkcs-5v2-0#";
+    public static readonly XNamespace Pkcs5 = "http://www.rsasecurity.com/rsalabs/pkcs/schemas/pkcs-5v2-0#";
 
-    private static readonly XNamespace Xenc11 = "http://www.w3.org/2009/xmlenc11#";
+    public static readonly XNamespace Xenc11 = "http://www.w3.org/2009/xmlenc11#";
 
     /// <summary>The DerivedKey of an EncryptionKey; null where it names its key in another way.</summary>
     public static XElement? Find(XElement encryptionKey) =>

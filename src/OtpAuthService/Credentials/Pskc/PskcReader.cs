@@ -142,6 +142,7 @@ internal static class PskcReader
         RefuseUnknown(parameters, where, refuseExtensions: true, "Suite", "ResponseFormat");
         var suite = Optional(parameters, Ns + "Suite", where);
         var format = Required(parameters, Ns + "ResponseFormat", where);
+        RefuseUnknown(format, where, refuseExtensions: true);
         return (ReadSuite(suite is null ? "" : Text(suite, where), where), ReadDigits(format, where));
     }
 

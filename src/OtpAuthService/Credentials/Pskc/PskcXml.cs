@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Xml;
 using System.Xml.Linq;
 using static OtpAuthService.Credentials.RefusedFileException;
@@ -14,19 +15,48 @@ internal static class PskcXml
     public static readonly XNamespace Xenc = "http://www.w3.org/2001/04/xmlenc#";
     public static readonly XNamespace Dsig = "http://www.w3.org/2000/09/xmldsig#";
 
-    /// <summary>Opens the KeyContainer of a file: what is read next are its children. Nothing outside the file is fetched and no entity is expanded.</summary>
+    /// <summary>Begins the namespace that an invented name is read into.</summary>
+    private const string Invented = "invented:";
+
+    private const string Xmlns = "http://www.w3.org/2000/xmlns/";
+
+    /// <summary>The names that readers ask for, of elements and attributes, here and in <see cref="VipReader"/>: whatever is not among them is not found.</summary>
+    private static readonly FrozenSet<string> Known = FrozenSet.Create(
+        "AI", "Algorithm", "AlgorithmParameters", "CheckDigits", "Cipher", "CipherData", "CipherValue", "Counter", "CryptoModuleInfo", "Data", "DerivedKey", "Device",
+        "DeviceInfo", "Encoding", "EncryptedValue", "EncryptionKey", "EncryptionMethod", "Expiry", "ExpiryDate", "Extensions", "FriendlyName",
+        "GetSharedSecretResponse", "IV", "Id", "Issuer", "IterationCount", "Key", "KeyDerivationMethod", "KeyLength", "KeyName", "KeyPackage", "KeyProfileId",
+        "KeyReference", "KeyUsage", "Length", "MACKey", "MACMethod", "Manufacturer", "NumberOfTransactions", "PBKDF2-params", "PINPolicy", "PRF", "PlainValue",
+        "Policy", "ReasonCode", "ResponseFormat", "Salt", "Secret", "SecretContainer", "Signature", "Specified", "StartDate", "Status", "Suite", "Time", "TimeDrift",
+        "TimeInterval", "TimeStep", "Usage", "UserId", "ValueMAC", "type");
+
+    /// <summary>Namespaces that something of the process holds for its whole life, and with them every name that was ever made in them.</summary>
+    private static readonly FrozenSet<string> Lasting = FrozenSet.Create(
+        "",
+        XNamespace.Xml.NamespaceName,
+        Ns.NamespaceName,
+        Xenc.NamespaceName,
+        Dsig.NamespaceName,
+        PskcPassword.Pkcs5.NamespaceName,
+        PskcPassword.Xenc11.NamespaceName,
+        VipReader.Vip.NamespaceName);
+
+    /// <summary>What holds for every supplied file: nothing outside it is fetched, no entity is expanded, and its names are bounded.</summary>
+    public static XmlReaderSettings Settings() => new()
+    {
+        Async = true,
+        // Without a DTD there are no entities: neither XXE nor "billion laughs".
+        DtdProcessing = DtdProcessing.Prohibit,
+        XmlResolver = null,
+        NameTable = new BoundedNames(),
+        IgnoreComments = true,
+        IgnoreProcessingInstructions = true,
+        IgnoreWhitespace = true,
+    };
+
+    /// <summary>Opens the KeyContainer of a file: what is read next are its children.</summary>
     public static async Task<XmlReader> OpenAsync(UploadedFile file)
     {
-        var reader = XmlReader.Create(file, new XmlReaderSettings
-        {
-            Async = true,
-            // Without a DTD there are no entities: neither XXE nor "billion laughs".
-            DtdProcessing = DtdProcessing.Prohibit,
-            XmlResolver = null,
-            IgnoreComments = true,
-            IgnoreProcessingInstructions = true,
-            IgnoreWhitespace = true,
-        });
+        var reader = XmlReader.Create(file, Settings());
         try
         {
             await reader.MoveToContentAsync();
@@ -60,22 +90,56 @@ internal static class PskcXml
                 if (reader.NodeType == XmlNodeType.Element)
                 {
                     var line = ((IXmlLineInfo)reader).LineNumber;
-                    return (line, (XElement)await XNode.ReadFromAsync(reader, stop));
+                    return (line, await ReadElementAsync(reader, stop));
                 }
 
                 await reader.ReadAsync();
             }
 
-            while (await reader.ReadAsync())
-            {
-                // Whatever stands behind the container, it has to be well-formed.
-            }
-
+            await ReadToEndAsync(reader);
             return null;
         }
         catch (XmlException e)
         {
             throw new RefusedFileException(WholeFile, Explain(e));
+        }
+    }
+
+    /// <summary>The element that the reader stands on; it then stands behind it. Unlike XNode.ReadFromAsync, it leaves no name behind that a file has invented.</summary>
+    public static async Task<XElement> ReadElementAsync(XmlReader reader, CancellationToken stop)
+    {
+        XElement? open = null;
+        while (true)
+        {
+            stop.ThrowIfCancellationRequested();
+            var (isEmpty, isText) = (reader.IsEmptyElement, reader.NodeType is XmlNodeType.Text or XmlNodeType.CDATA);
+            if (reader.NodeType == XmlNodeType.Element)
+            {
+                var element = ReadStart(reader);
+                open?.Add(element);
+                open = element;
+            }
+            else if (isText)
+            {
+                open!.Add(await reader.GetValueAsync());
+            }
+
+            var ends = reader.NodeType == XmlNodeType.EndElement || isEmpty;
+            await reader.ReadAsync();
+            if (ends && open!.Parent is null)
+            {
+                return open;
+            }
+
+            open = ends ? open!.Parent : open;
+        }
+    }
+
+    /// <summary>Whatever stands behind the root, it has to be well-formed.</summary>
+    public static async Task ReadToEndAsync(XmlReader reader)
+    {
+        while (await reader.ReadAsync())
+        {
         }
     }
 
@@ -116,11 +180,19 @@ internal static class PskcXml
             ?? throw new RefusedFileException(where, $"has no {name.LocalName} attribute on its {element.Name.LocalName}");
 
     /// <summary>
-    /// Refuses children that RFC 6030 does not know: a misspelt TimeInterval must not become the default. Elements of other namespaces
+    /// Refuses children and attributes that RFC 6030 does not know: a misspelt TimeInterval must not become the default. Those of other namespaces
     /// are the schema's extension points and are left alone; where an extension can change the OTP or its use, the caller refuses it too.
     /// </summary>
     public static void RefuseUnknown(XElement parent, string where, bool refuseExtensions, params ReadOnlySpan<string> known)
     {
+        foreach (var attribute in parent.Attributes())
+        {
+            if (NamespaceOf(attribute.Name).Length == 0 && !AttributesOf(parent.Name.LocalName).Contains(attribute.Name.LocalName))
+            {
+                throw UnknownAttribute(attribute.Name.LocalName, parent.Name.LocalName, where);
+            }
+        }
+
         foreach (var child in parent.Elements())
         {
             if (!IsKnown(child, refuseExtensions, known))
@@ -133,7 +205,41 @@ internal static class PskcXml
     public static RefusedFileException Unknown(XElement child, string parent, string where) =>
         new(where, $"has a {Quote(child.Name.LocalName)} in its {parent}, which is not understood");
 
-    public static bool IsExtension(XElement child) => child.Name.Namespace != Ns && child.Name.Namespace != XNamespace.None;
+    public static bool IsExtension(XElement child) => NamespaceOf(child.Name) is var name && name.Length > 0 && name != Ns.NamespaceName;
+
+    private static RefusedFileException UnknownAttribute(string name, string element, string where) =>
+        new(where, $"has a {Quote(name)} on its {element}, which is not understood");
+
+    private static string[] AttributesOf(string element) => element switch
+    {
+        "KeyContainer" => ["Version", "Id"],
+        "Key" => ["Id", "Algorithm"],
+        "ResponseFormat" => ["Encoding", "Length", "CheckDigits"],
+        _ => [],
+    };
+
+    private static XElement ReadStart(XmlReader reader)
+    {
+        var element = new XElement(NameOf(reader));
+        while (reader.MoveToNextAttribute())
+        {
+            if (reader.NamespaceURI != Xmlns)
+            {
+                element.Add(new XAttribute(NameOf(reader), reader.Value));
+            }
+        }
+
+        reader.MoveToElement();
+        return element;
+    }
+
+    /// <summary>A name that no reader asks for is read into a namespace that goes with the last element in it.</summary>
+    private static XName NameOf(XmlReader reader) => Lasting.Contains(reader.NamespaceURI) && !Known.Contains(reader.LocalName)
+        ? XName.Get(reader.LocalName, Invented + reader.NamespaceURI)
+        : XName.Get(reader.LocalName, reader.NamespaceURI);
+
+    private static string NamespaceOf(XName name) =>
+        name.NamespaceName.StartsWith(Invented, StringComparison.Ordinal) ? name.NamespaceName[Invented.Length..] : name.NamespaceName;
 
     private static bool IsKnown(XElement child, bool refuseExtensions, ReadOnlySpan<string> known) => IsExtension(child)
         ? !refuseExtensions
@@ -143,8 +249,7 @@ internal static class PskcXml
     {
         if (reader.LocalName != "KeyContainer" || reader.NamespaceURI != Ns.NamespaceName)
         {
-            var name = Quote(XName.Get(reader.LocalName, reader.NamespaceURI).ToString());
-            throw new RefusedFileException(WholeFile, $"is not a PSKC file of RFC 6030: its root is {name}");
+            throw new RefusedFileException(WholeFile, $"is not a PSKC file of RFC 6030: its root is {Quote(reader.LocalName)} of {Quote(reader.NamespaceURI)}");
         }
 
         if (reader.GetAttribute("Version") is not { } version)
@@ -156,6 +261,16 @@ internal static class PskcXml
         {
             throw new RefusedFileException(WholeFile, "is not of PSKC version 1.0");
         }
+
+        while (reader.MoveToNextAttribute())
+        {
+            if (reader.NamespaceURI.Length == 0 && !AttributesOf("KeyContainer").Contains(reader.LocalName))
+            {
+                throw UnknownAttribute(reader.LocalName, "KeyContainer", WholeFile);
+            }
+        }
+
+        reader.MoveToElement();
     }
 
     /// <summary>The reader's own text can quote the file, so only the place is told. It has no error codes: what it says tells a DTD apart.</summary>

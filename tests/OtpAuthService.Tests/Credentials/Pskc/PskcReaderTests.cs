@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
@@ -234,11 +235,23 @@ public sealed class PskcReaderTests
     [TestCase("<Issuer>", "<KeyReference>Master</KeyReference><Issuer>", "relies on a KeyReference")]
     [TestCase("<Issuer>", "<KeyProfileId>1</KeyProfileId><Issuer>", "relies on a KeyProfileId")]
     [TestCase("<Issuer>", "<Isuer/><Issuer>", "'Isuer' in its Key")]
+    [TestCase("CheckDigits=\"false\"", "CheckDigit=\"true\"", "'CheckDigit' on its ResponseFormat, which is not understood")]
+    [TestCase("<Policy>", "<Policy Indoors=\"true\">", "'Indoors' on its Policy, which is not understood")]
+    [TestCase("Id=\"VSMT00000001\"", "Id=\"VSMT00000001\" Version=\"2\"", "'Version' on its Key, which is not understood")]
     public void Read_KeyPackageThatCannotBeTakenOver_IsRefusedWithItsName(string text, string replacement, string words)
     {
         var file = With(Plain, text, replacement);
 
         AssertRefused(file, "", "Key package 1 ('VSMT00000001') |" + words);
+    }
+
+    /// <summary>As elements of other namespaces are; and xml:lang is XML's own.</summary>
+    [Test]
+    public void Read_AttributesOfOtherNamespaces_AreLeftAlone()
+    {
+        var file = With(Plain, "<Key Id=", "<Key xml:lang=\"ja\" xmlns:x=\"urn:x\" x:Shelf=\"3\" Id=");
+
+        Assert.That(Read(With(file, "<Issuer>", "<x:Shelf Id=\"3\"/><Issuer>"))[0].Key, Is.EqualTo(FigureKey));
     }
 
     [Test]
@@ -267,6 +280,7 @@ public sealed class PskcReaderTests
     [TestCase("<KeyContainer Version='1.0' xmlns='urn:ietf:params:xml:ns:keyprov:pskc'><KeyPackages/></KeyContainer>", "'KeyPackages'")]
     [TestCase("<KeyContainer Version='2.0' xmlns='urn:ietf:params:xml:ns:keyprov:pskc'/>", "version 1.0")]
     [TestCase("<KeyContainer xmlns='urn:ietf:params:xml:ns:keyprov:pskc'/>", "no Version")]
+    [TestCase("<KeyContainer Version='1.0' Vendor='x' xmlns='urn:ietf:params:xml:ns:keyprov:pskc'/>", "'Vendor' on its KeyContainer, which is not understood")]
     [TestCase("<KeyContainer Version='1.0'/>", "RFC 6030|'KeyContainer'")]
     [TestCase("<KeyContainer Version='1.0' xmlns='urn:ietf:params:xml:ns:keyprov:pskc:1.0'/>", "RFC 6030|pskc:1.0")]
     public void Read_NotAContainerOfKeys_IsRefused(string file, string words) => AssertRefused(file, "", words);
@@ -302,6 +316,46 @@ public sealed class PskcReaderTests
     [TestCase("</SerialNo>", TestName = "Read_TextTooLong_IsRefused")]
     public void Read_EntryOverTheLimit_IsRefused(string before) => AssertRefused(
         With(Plain, before, new string(' ', 2 * UploadedFile.MaxEntryBytes) + before), "", "The file |more than 256 KiB before or in one credential");
+
+    // The reader keeps each name until the file's end: whoever invents more and more of them must not fill the memory with them.
+    [TestCase(100, 1)]
+    [TestCase(1, 2_000)]
+    public void Read_NamesWithoutEnd_IsRefused(int packages, int namesOfEach)
+    {
+        var number = 0;
+        var length = 100_000 / namesOfEach;
+        var file = WithPlainKeys([.. Enumerable.Range(0, packages).Select(i => ($"NAME{i:D8}", FigureKey))]);
+        file = file.Replace("xmlns=", "xmlns:x=\"urn:x\" xmlns=", StringComparison.Ordinal).Replace(
+            "<KeyPackage>", "<KeyPackage " + new string('\0', namesOfEach) + ">", StringComparison.Ordinal);
+        var attributes = string.Concat(file.Select(c => c == '\0' ? $" x:n{number++.ToString(CultureInfo.InvariantCulture).PadRight(length, '_')}=''" : c.ToString()));
+
+        AssertRefused(attributes, "", "The file |has more or longer names of elements and attributes than any such file");
+    }
+
+    // Names of no namespace, and of those that readers know, would be kept for the process's life.
+    [TestCase("<Policy {0}=''>")]
+    [TestCase("<Policy><{0}/>")]
+    [TestCase("<Policy><x xmlns='http://www.w3.org/2000/09/xmldsig#'><{0}/></x>")]
+    [NonParallelizable]
+    public void Read_FilesWithInventedNames_LeaveNothingBehind(string policy)
+    {
+        var before = Refuse(1);
+
+        var after = Refuse(200);
+
+        Assert.That((after - before) / 1024.0 / 1024.0, Is.LessThan(1), "MiB for 200 names of 20,000 characters");
+
+        long Refuse(int files)
+        {
+            for (var i = 0; i < files; i++)
+            {
+                var name = $"{(files == 1 ? "first" : "n")}{i}".PadRight(20_000, '_');
+                AssertRefused(With(Plain, "<Policy>", policy.Replace("{0}", name, StringComparison.Ordinal)), "", "which is not understood");
+            }
+
+            return GC.GetTotalMemory(forceFullCollection: true);
+        }
+    }
 
     [TestCase("", "give the pre-shared key 'Pre-shared-key'")]
     [TestCase("00000000000000000000000000000000", "the pre-shared key is another one")]
