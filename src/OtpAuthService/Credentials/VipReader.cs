@@ -136,8 +136,8 @@ internal static partial class VipReader
         var until = expiry is null ? (DateTimeOffset?)null : SuppliedCredential.ReadMoment(Text(expiry, where), "Expiry", where);
         var issuer = Optional(secret, Vip + "Issuer", where);
         var method = Required(container, Vip + "EncryptionMethod", where);
-        var key = Decrypt(aes, Base64(Required(method, Vip + "IV", where), where), Required(secret, Vip + "Data", where), where);
-        return new SuppliedCredential(line, id, SuppliedCredential.RequireKeyLength(key, where), algorithm, digits, period)
+        var key = Decrypt(aes, Base64(Required(method, Vip + "IV", where), where), Required(secret, Vip + "Data", where), algorithm, where);
+        return new SuppliedCredential(line, id, key, algorithm, digits, period)
         {
             ValidUntil = until, Manufacturer = issuer is null ? null : Text(issuer, where),
         };
@@ -177,7 +177,11 @@ internal static partial class VipReader
         return (SuppliedCredential.ReadPeriod(Text(step, where), "TimeStep", where), digits, algorithm);
     }
 
-    private static byte[] Decrypt(Aes aes, byte[] iv, XElement data, string where)
+    /// <summary>
+    /// Nothing but the padding and its length tells that a key is right. The padding alone would be so once in 256 times; with the length that the
+    /// algorithm has (RFC 4226 section 4, RFC 6238 appendix B), which takes 12 or 16 bytes of it, never.
+    /// </summary>
+    private static byte[] Decrypt(Aes aes, byte[] iv, XElement data, Algorithm algorithm, string where)
     {
         var cipher = Base64(Required(data, Vip + "Cipher", where), where);
         if (iv.Length != KeyBytes)
@@ -185,14 +189,25 @@ internal static partial class VipReader
             throw new RefusedFileException(where, $"has an IV of {iv.Length} bytes; AES takes {KeyBytes}");
         }
 
+        var length = algorithm == Algorithm.Sha1 ? SHA1.HashSizeInBytes : SHA256.HashSizeInBytes;
+        byte[] key = [];
         try
         {
-            return aes.DecryptCbc(cipher, iv, PaddingMode.PKCS7);
+            key = aes.DecryptCbc(cipher, iv, PaddingMode.PKCS7);
         }
         catch (CryptographicException)
         {
-            throw new RefusedFileException(where, "cannot be decrypted: its key is another one than that of VIP Access or the one given, or the file was altered");
+            // As of another length.
         }
+
+        if (key.Length == length)
+        {
+            return key;
+        }
+
+        CryptographicOperations.ZeroMemory(key);
+        throw new RefusedFileException(
+            where, $"cannot be decrypted to a key of {8 * length} bits: its key is another one than that of VIP Access or the one given, or the file was altered");
     }
 
     /// <summary>Behind the end tag, which stays with what is before it.</summary>

@@ -180,7 +180,8 @@ public class ImportTests(StoreKind kind)
         yield return Case("VipPeriod0", Vip(), VipFiles.Recorded.Replace("<TimeStep>30", "<TimeStep>0", StringComparison.Ordinal), "has a TimeStep of '0'");
         yield return Case("VipDigits9", Vip(), VipFiles.Recorded.Replace("6DIGITS", "9DIGITS", StringComparison.Ordinal), "has the algorithm 'HMAC-SHA1-TRUNC-9DIGITS'");
         yield return Case("VipWrongKey", Vip(new byte[16]), VipFiles.Recorded, "cannot be decrypted");
-        yield return Case("VipKey120Bits", Vip(), VipFiles.With("VSST26070843", new byte[15], VipFiles.PublishedKey, "2031-04-01T00:00:00Z"), "has a key of 120 bits");
+        yield return Case("VipKey256Bits", Vip(), VipFiles.With("VSST26070843", new byte[32], VipFiles.PublishedKey, "2031-04-01T00:00:00Z"), "Answer 1 ('VSST26070843') at line 1 cannot be decrypted to a key of 160 bits: its key is another one");
+        yield return Case("VipNamesWithoutEnd", Vip(), VipFiles.Recorded.Replace("<Usage otp", $"<Usage {names} otp", StringComparison.Ordinal), "The file has more or longer names of elements and attributes than any such file");
         yield return Case("VipXxe", Vip(), VipFiles.Recorded.Replace("?>", "?><!DOCTYPE x [<!ENTITY k SYSTEM \"file:///etc/hostname\">]>", StringComparison.Ordinal), "has a DTD (DOCTYPE)");
         yield return Case("VipIdTwice", Vip(), VipFiles.Recorded + VipFiles.Recorded, "has the credential id 'VSST26070843' of line 1 again");
         yield return Case("VipCutOff", Vip(), VipFiles.Recorded + VipFiles.Recorded[..^30], "does not end with a GetSharedSecretResponse: what begins at line 34");
