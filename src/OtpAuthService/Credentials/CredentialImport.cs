@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Xml;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
 using OtpAuthService.Credentials.Pskc;
@@ -22,8 +23,23 @@ internal sealed class CredentialImport(DecisionLedger ledger, OtpStore store, Ke
     /// <summary>Each has a file of its own in the folder for temporary files, of some 200 bytes for each credential.</summary>
     private readonly SemaphoreSlim places = new(2);
 
-    /// <summary>Up to 64 printable characters.</summary>
-    public static bool IsSupplierName(string name) => name.Length <= 64 && !name.Any(char.IsControl);
+    /// <summary>Up to 64 printable characters, each one that XML can hold: an export names it.</summary>
+    public static bool IsSupplierName(string name)
+    {
+        for (var i = 0; i < name.Length; i++)
+        {
+            if (i + 1 < name.Length && XmlConvert.IsXmlSurrogatePair(name[i + 1], name[i]))
+            {
+                i++;
+            }
+            else if (char.IsControl(name[i]) || !XmlConvert.IsXmlChar(name[i]))
+            {
+                return false;
+            }
+        }
+
+        return name.Length <= 64;
+    }
 
     /// <param name="delivery">Without a fingerprint: that is known once the file is.</param>
     /// <param name="order">What the file is.</param>

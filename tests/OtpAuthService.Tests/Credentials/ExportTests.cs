@@ -135,6 +135,18 @@ public class ExportTests(StoreKind kind)
         }
     }
 
+    /// <summary>With a character of two UTF-16 units, too.</summary>
+    [Test]
+    public async Task Export_OfASupplierInAnyScript_NamesIt()
+    {
+        const string supplier = "東京🔑 <&> 株式会社";
+        await service.Operations.ImportPskcAsync(PskcFiles.WithPlainKeys(("SUPPLIED0002", new byte[20])), supplier: supplier);
+
+        var (file, total) = await ExportAsync(byKey: true, ExportScope.RegisteredAndUnused, supplier);
+
+        Assert.That((total, System.Xml.Linq.XDocument.Parse(file.TrimStart('\uFEFF')).Descendants().Single(e => e.Name.LocalName == "Manufacturer").Value), Is.EqualTo((1L, supplier)));
+    }
+
     [Test]
     public async Task Export_FetchedAgain_IsRefused()
     {

@@ -173,6 +173,7 @@ public class ImportTests(StoreKind kind)
         yield return Case("CsvIdTwice", Csv(), $"AAAA-0001,{Hex},30\naaaa0001,{Hex},30\n", "Line 2 has the credential id 'AAAA0001' of line 1 again");
         yield return Case("CsvUnknownAlgorithm", Csv(), $"serial,secret,interval,algorithm\nAAAA0001,{Hex},30,MD5\n", "Line 2 has the algorithm 'MD5'");
         yield return Case("CsvPassword", Header(ImportFormat.OathCsv, "", "secret"), $"AAAA0001,{Hex},30\n", "has plain keys (CSV has no others)");
+        yield return Case("CsvSupplierThatXmlCannotHold", Csv(), $"serial,secret,interval,manufacturer\nAAAA0001,{Hex},30,Ac\uFFFFme\n", "Line 2 names a manufacturer that is not up to 64 printable characters");
         yield return Case("CsvEmpty", Csv(), "# nothing\n", "The file has no credential");
 
         yield return Case("VipRefusal", Vip(), VipFiles.Recorded.Replace("0000<", "4e4a<", StringComparison.Ordinal), "Answer 1 at line 1 is a refusal (ReasonCode '4e4a')");
@@ -289,6 +290,14 @@ public class ImportTests(StoreKind kind)
         var refusal = await RefusalAsync(Pskc(PreSharedKey, "qwerty"), Plain);
 
         Assert.That(refusal.Status.Detail, Is.EqualTo("header.password must be empty where pre_shared_key is set"));
+    }
+
+    [Test]
+    public async Task Import_ForASupplierThatXmlCannotHold_IsInvalid()
+    {
+        var refusal = await RefusalAsync(new(Csv()) { Supplier = "Ac\uFFFFme" }, $"{NewId()},{Hex()},30\n");
+
+        Assert.That(refusal.Status.Detail, Is.EqualTo("header.supplier must be up to 64 printable characters"));
     }
 
     [Test]
