@@ -27,9 +27,9 @@ internal sealed class FailureTallies(
     /// <summary>Counts an answer that was a wrong guess; call it for every answer once.</summary>
     public void Count(Submission submission, Answer answer)
     {
-        // A confirmation's mismatch is of people, not of OTPs.
+        // Where an act takes two, a mismatch is of people, not of OTPs.
         if (answer is { Repeated: false, Verdict.Outcome: Outcome.Mismatch or Outcome.OutOfSync or Outcome.CredentialUnknown }
-            && submission.Rpc is not ("ConfirmTemporaryOtp" or "ConfirmExport"))
+            && submission.Rpc is not ("ConfirmTemporaryOtp" or "ConfirmExport" or "ExportCredentials"))
         {
             tallies.GetOrAdd((submission.Caller.Id, submission.Institution), _ => new Tally()).Count();
             Signal(submission.Caller, submission.Institution);

@@ -59,7 +59,7 @@ internal static class GrpcErrors
     {
         Outcome.AlreadyUsed => Error(Code.FailedPrecondition, "NOTHING_TO_CONFIRM", "the export was confirmed before"),
         Outcome.Mismatch => Error(
-            Code.FailedPrecondition, "SECOND_PERSON_NEEDED", "whoever confirms must be told from whoever requested: another operator_id, or another caller"),
+            Code.FailedPrecondition, "SECOND_PERSON_NEEDED", "whoever confirms must be told from whoever requested: by another operator_id, or by another caller where neither names one"),
         _ => ExportNotInForce(refusal),
     };
 
