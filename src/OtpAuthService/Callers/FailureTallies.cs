@@ -69,19 +69,12 @@ internal sealed class FailureTallies(
     private async Task ShareAsync()
     {
         var minute = MinuteOf(time.GetUtcNow());
-        var unshared = tallies.Select(t => (t.Key, Failures: t.Value.TakeUnshared())).Where(t => t.Failures > 0)
+        var unwritten = tallies.Select(t => (t.Key, Failures: t.Value.Unwritten)).Where(t => t.Failures > 0)
             .OrderBy(t => t.Key.Caller, StringComparer.Ordinal).ThenBy(t => t.Key.Institution.Value, StringComparer.Ordinal).ToList();
-        try
+        if (unwritten.Count > 0)
         {
-            if (unshared.Count > 0)
-            {
-                await store.WriteAsync((db, stop) => WriteAsync(db, unshared, minute, stop), CancellationToken.None);
-            }
-        }
-        catch (Exception)
-        {
-            unshared.ForEach(t => tallies[t.Key].PutBack(t.Failures));
-            throw;
+            await store.WriteAsync((db, stop) => WriteAsync(db, unwritten, minute, stop), CancellationToken.None);
+            unwritten.ForEach(t => tallies[t.Key].Written(t.Failures));
         }
 
         var first = minute - (int)Window.TotalMinutes;
@@ -94,14 +87,14 @@ internal sealed class FailureTallies(
         var found = sums.ToDictionary(s => (s.CallerId, s.InstitutionId), s => s.Failures);
         foreach (var key in found.Keys.Concat(tallies.Keys).Distinct())
         {
-            tallies.GetOrAdd(key, _ => new Tally()).Shared = found.GetValueOrDefault(key);
+            tallies.GetOrAdd(key, _ => new Tally()).Read(found.GetValueOrDefault(key));
         }
     }
 
     private static async Task<int> WriteAsync(
-        OtpDbContext db, List<((string Caller, InstitutionId Institution) Key, int Failures)> unshared, long minute, CancellationToken stop)
+        OtpDbContext db, List<((string Caller, InstitutionId Institution) Key, int Failures)> unwritten, long minute, CancellationToken stop)
     {
-        foreach (var ((caller, institution), failures) in unshared)
+        foreach (var ((caller, institution), failures) in unwritten)
         {
             await db.Database.ExecuteSqlAsync(
                 $"""
@@ -142,21 +135,64 @@ internal sealed class FailureTallies(
 
     private static long MinuteOf(DateTimeOffset moment) => moment.ToUnixTimeSeconds() / 60;
 
+    /// <summary>What was counted here stays in the total on its way to the table and back: else guesses would slip past while it is written.</summary>
     private sealed class Tally
     {
-        private int unshared;
+        private readonly Lock gate = new();
+        private int unwritten;
+        private int unread;
+        private int read;
         private int raised;
 
-        /// <summary>What the table says.</summary>
-        public volatile int Shared;
+        public int Total
+        {
+            get
+            {
+                lock (gate)
+                {
+                    return read + unread + unwritten;
+                }
+            }
+        }
 
-        public int Total => Shared + Volatile.Read(ref unshared);
+        public int Unwritten
+        {
+            get
+            {
+                lock (gate)
+                {
+                    return unwritten;
+                }
+            }
+        }
 
-        public void Count() => Interlocked.Increment(ref unshared);
+        public void Count()
+        {
+            lock (gate)
+            {
+                unwritten++;
+            }
+        }
 
-        public int TakeUnshared() => Interlocked.Exchange(ref unshared, 0);
+        /// <summary>So many are in the table now.</summary>
+        public void Written(int failures)
+        {
+            lock (gate)
+            {
+                unwritten -= failures;
+                unread += failures;
+            }
+        }
 
-        public void PutBack(int failures) => Interlocked.Add(ref unshared, failures);
+        /// <summary>What the table says, with all that was written before.</summary>
+        public void Read(int failures)
+        {
+            lock (gate)
+            {
+                read = failures;
+                unread = 0;
+            }
+        }
 
         /// <returns>True for the first who comes to a level from below it.</returns>
         public bool Raise(int level) => Interlocked.Exchange(ref raised, level) < level;

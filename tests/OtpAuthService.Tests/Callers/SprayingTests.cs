@@ -107,6 +107,29 @@ public class SprayingTests(StoreKind kind)
         Assert.That((await service.TracesAsync()).Failures, Is.EqualTo(counted));
     }
 
+    /// <summary>What is being written to the table is not forgotten meanwhile.</summary>
+    [Test]
+    public async Task Caller_WhoseFailuresAreBeingWritten_IsStoppedAsWell()
+    {
+        if (kind == StoreKind.Sqlite)
+        {
+            Assert.Pass("SQLite has no rows to hold.");
+        }
+
+        using var sprayed = callers.Connect(service, "sprayed");
+        var victims = await RegisteredAsync(Stop + 1);
+        await WrongAsync(sprayed, victims[0]);
+        await Eventually.IsTrueAsync(async () => await service.FailureMinutesAsync() == 1, "the table has the first");
+        await using var held = await HeldRow.FailuresAsync(service.Stores, "sprayed");
+        foreach (var victim in victims.Skip(1).Take(Stop - 1))
+        {
+            await WrongAsync(sprayed, victim);
+        }
+
+        await HeldRow.IsWaitedForAsync(service.Stores);
+        await StoppedAsync(() => WrongAsync(sprayed, victims[^1]));
+    }
+
     [Test]
     public async Task Replicas_ShareWhatTheyCount()
     {

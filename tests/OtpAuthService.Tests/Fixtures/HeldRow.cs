@@ -15,6 +15,9 @@ internal sealed class HeldRow : IAsyncDisposable
     public static Task<HeldRow> ContractorAsync(StoresUnderTest stores, string contractorId) =>
         HoldAsync(stores, "SELECT FROM contractors WHERE contractor_id = $1 FOR UPDATE", contractorId);
 
+    public static Task<HeldRow> FailuresAsync(StoresUnderTest stores, string callerId) =>
+        HoldAsync(stores, "SELECT FROM failure_minutes WHERE caller_id = $1 FOR UPDATE", callerId);
+
     /// <summary>Comes back when somebody waits for a row.</summary>
     public static Task IsWaitedForAsync(StoresUnderTest stores) => Eventually.IsTrueAsync(
         async () => await PostgresServer.ReadAsync(
