@@ -26,7 +26,7 @@ internal static class Calls
             PeriodSeconds = period,
             Algorithm = algorithm,
         };
-        var issued = await PreparedAsync(() => operations.IssueCredentialAsync(request));
+        var issued = await DecidedAsync(() => operations.IssueCredentialAsync(request));
         return new SoftToken(issued.CredentialId, issued.OtpauthUri);
     }
 
@@ -241,14 +241,14 @@ internal static class Calls
     {
         var token = await service.Operations.IssueAsync(digits, period, algorithm);
         var (contractor, id) = (NewContractor(), NewRequestId());
-        var answer = await PreparedAsync(() => service.Auth.RegisterAsync(
+        var answer = await DecidedAsync(() => service.Auth.RegisterAsync(
             contractor, token.CredentialId, token.At(service.Clock.GetUtcNow(), -1), id, institution));
         Assert.That(answer.Outcome, Is.EqualTo(Outcome.Accepted), "registering for a test");
         return (contractor, token);
     }
 
-    /// <summary>What a test needs before it begins: a database that did not answer in time on a busy machine is asked again, under the same request id.</summary>
-    private static async Task<T> PreparedAsync<T>(Func<AsyncUnaryCall<T>> call)
+    /// <summary>As the contract asks of callers: where nothing was decided, as on a busy machine, the same request again after the pause that the answer names.</summary>
+    public static async Task<T> DecidedAsync<T>(Func<AsyncUnaryCall<T>> call, int attempts = 3)
     {
         for (var attempt = 1; ; attempt++)
         {
@@ -256,9 +256,9 @@ internal static class Calls
             {
                 return await call();
             }
-            catch (RpcException busy) when (busy.StatusCode == StatusCode.Unavailable && attempt < 3)
+            catch (RpcException busy) when (busy.StatusCode == StatusCode.Unavailable && attempt < attempts)
             {
-                // Asked again at once: the deadline of 750 ms was the pause.
+                await Task.Delay(new Refusal(busy).RetryDelay ?? TimeSpan.Zero);
             }
         }
     }

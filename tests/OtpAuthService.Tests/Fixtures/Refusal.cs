@@ -9,7 +9,7 @@ internal sealed class Refusal
     private readonly RpcException error;
     private readonly Google.Rpc.Status details;
 
-    private Refusal(RpcException error)
+    public Refusal(RpcException error)
     {
         this.error = error;
         details = error.GetRpcStatus() ?? new Google.Rpc.Status();
