@@ -60,7 +60,7 @@ internal sealed class EventStream(OtpStore store, IHostApplicationLifetime host)
         var horizon = new EventHorizon();
         await LookAsync(horizon, stop);
         var last = untilNow ? horizon.Newest : long.MaxValue;
-        var told = after is { } position ? await FindAsync(institution, position, stop) : 0;
+        var told = after;
         while (true)
         {
             while (await ReadPageAsync(institution, told, Math.Min(horizon.Settled, last), stop) is [.., var end] page)
@@ -70,7 +70,7 @@ internal sealed class EventStream(OtpStore store, IHostApplicationLifetime host)
                     await write(row.Event, row.Credential);
                 }
 
-                told = end.Event.Id;
+                told = end.Event.Position;
             }
 
             if (horizon.Settled >= last)
@@ -92,20 +92,22 @@ internal sealed class EventStream(OtpStore store, IHostApplicationLifetime host)
         },
         cancellation);
 
-    private async Task<long> FindAsync(InstitutionId institution, EventPosition position, CancellationToken cancellation) =>
-        await store.ReadAsync(
-            (db, stop) => db.Events.AnyAsync(e => e.Id == position.Id && e.EventId == position.EventId && e.InstitutionId == institution, stop), cancellation)
-            ? position.Id
-            : throw new EventsGoneException();
-
-    private Task<List<Row>> ReadPageAsync(InstitutionId institution, long after, long last, CancellationToken cancellation) => store.ReadAsync(
-        (db, stop) => (
-            from e in db.Events.AsNoTracking()
-            where e.InstitutionId == institution && e.Id > after && e.Id <= last
-            join credential in db.Credentials on e.CredentialRef equals (long?)credential.Id into about
-            from credential in about.DefaultIfEmpty()
-            orderby e.Id
-            select new Row(e, credential == null ? null : credential.CredentialId)).Take(Page).ToListAsync(stop),
+    private Task<List<Row>> ReadPageAsync(InstitutionId institution, EventPosition? after, long last, CancellationToken cancellation) => store.ReadAsync(
+        async (db, stop) =>
+        {
+            var first = after?.Id ?? 0;
+            var page = await (
+                from e in db.Events.AsNoTracking()
+                where e.InstitutionId == institution && e.Id > first && e.Id <= last
+                join credential in db.Credentials on e.CredentialRef equals (long?)credential.Id into about
+                from credential in about.DefaultIfEmpty()
+                orderby e.Id
+                select new Row(e, credential == null ? null : credential.CredentialId)).Take(Page).ToListAsync(stop);
+            // Behind the page: a database that was taken back, also while somebody listens, gives numbers a second time.
+            return after is not { } position || await db.Events.AnyAsync(e => e.Id == position.Id && e.EventId == position.EventId && e.InstitutionId == institution, stop)
+                ? page
+                : throw new EventsGoneException();
+        },
         cancellation);
 
     private sealed record Row(ContractorEvent Event, CredentialId? Credential);

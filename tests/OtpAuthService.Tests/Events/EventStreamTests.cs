@@ -263,6 +263,17 @@ public class EventStreamTests(StoreKind kind)
         Assert.That(await ReadAsync(), Is.Empty);
     }
 
+    /// <summary>A database that is taken back under a listener: what comes next has numbers that were told before, and would never be told.</summary>
+    [Test]
+    public async Task Listener_WhoseEventIsGone_IsToldSo()
+    {
+        await service.RegisteredAsync();
+        using var call = service.Operations.StreamEvents(new() { InstitutionId = "demo" });
+        await call.NextAsync();
+        await service.ExecuteAsync("DELETE FROM events");
+        Assert.That((await Refusal.OfAsync(call.NextAsync)).Info, Is.EqualTo(("EVENTS_GONE", "otpauth.v1")));
+    }
+
     [TestCase("x")]
     [TestCase("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")]
     [TestCase("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
