@@ -54,6 +54,12 @@ internal sealed class Credential
     /// <summary>Who made it: this service ("issued") or the supplier of an import.</summary>
     public required string Supplier { get; init; }
 
+    /// <summary>
+    /// The institution that it was issued or imported for. Contractors of any may register it; as long as nobody has, that one alone may take it along
+    /// (<see cref="CredentialExport"/>). Null for those from before this was kept.
+    /// </summary>
+    public InstitutionId? SuppliedTo { get; init; }
+
     public DateTimeOffset? ValidFrom { get; init; }
 
     public DateTimeOffset? ValidUntil { get; init; }

@@ -153,7 +153,7 @@ internal sealed class CredentialExport(DecisionLedger ledger, OtpStore store, Ke
         var unused = order.Scope == ExportScope.RegisteredAndUnused;
         return db.Credentials.AsNoTracking()
             .Where(c => order.Supplier == null || c.Supplier == order.Supplier)
-            .Where(c => registered.Contains(c.Id) || (unused && !db.Bindings.Any(b => b.CredentialRef == c.Id)))
+            .Where(c => registered.Contains(c.Id) || (unused && c.SuppliedTo == order.InstitutionId && !db.Bindings.Any(b => b.CredentialRef == c.Id)))
             .OrderBy(c => c.Id);
     }
 

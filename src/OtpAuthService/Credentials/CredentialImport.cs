@@ -3,6 +3,7 @@ using System.Xml;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
 using OtpAuthService.Credentials.Pskc;
+using OtpAuthService.Institutions;
 using OtpAuthService.Keys;
 using OtpAuthService.Storage;
 using OtpAuthService.Submissions;
@@ -83,7 +84,7 @@ internal sealed class CredentialImport(DecisionLedger ledger, OtpStore store, Ke
             var submission = delivery with { Fingerprint = await file.FinishAsync() };
             return order.DryRun
                 ? await LookAsync(staged.Credentials, stop)
-                : await ledger.DecideApartAsync(new PendingDecision(submission, turn => staged.UseAsync(c => TakeInAsync(turn, c)), stop), Deadline);
+                : await ledger.DecideApartAsync(new PendingDecision(submission, turn => staged.UseAsync(c => TakeInAsync(turn, delivery.Institution, c)), stop), Deadline);
         }
         finally
         {
@@ -173,13 +174,13 @@ internal sealed class CredentialImport(DecisionLedger ledger, OtpStore store, Ke
         return new Answer(Verdict.Accepted with { Imported = staged.Count }, time.GetUtcNow(), Repeated: false);
     }
 
-    private static async ValueTask<Verdict?> TakeInAsync(Turn turn, StagedCredentials staged)
+    private static async ValueTask<Verdict?> TakeInAsync(Turn turn, InstitutionId institution, StagedCredentials staged)
     {
         await RefuseKnownAsync(turn.Db, staged, turn.Stop);
         await RequireDataKeysAsync(turn.Db, staged, turn.Stop);
         try
         {
-            await staged.WriteToAsync(turn.Db.Database.GetDbConnection(), turn.Now, Deadline, turn.Stop);
+            await staged.WriteToAsync(turn.Db.Database.GetDbConnection(), institution, turn.Now, Deadline, turn.Stop);
         }
         catch (PostgresException gone) when (gone.SqlState == PostgresErrorCodes.ForeignKeyViolation)
         {

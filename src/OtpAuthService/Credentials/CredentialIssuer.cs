@@ -24,7 +24,7 @@ internal sealed class CredentialIssuer(DecisionLedger ledger, OtpStore store, In
             submission,
             async turn =>
             {
-                var credential = await MakeAsync(algorithm, digits, periodSeconds, turn.Now, turn.Stop);
+                var credential = await MakeAsync(submission.Institution, algorithm, digits, periodSeconds, turn.Now, turn.Stop);
                 turn.Db.Credentials.Add(credential);
                 // Saved here for its row number; an id that exists already is a lost race, and the transaction runs again with another.
                 await turn.Db.SaveChangesAsync(turn.Stop);
@@ -39,7 +39,8 @@ internal sealed class CredentialIssuer(DecisionLedger ledger, OtpStore store, In
         return new IssuedCredential(issued.CredentialId, Uri(issued, key, institution), answer.Repeated);
     }
 
-    private async Task<Credential> MakeAsync(Algorithm algorithm, int digits, int periodSeconds, DateTimeOffset now, CancellationToken stop)
+    private async Task<Credential> MakeAsync(
+        InstitutionId institution, Algorithm algorithm, int digits, int periodSeconds, DateTimeOffset now, CancellationToken stop)
     {
         var id = CredentialId.Random();
         using var key = new PinnedKey(KeySizeInBytes);
@@ -54,6 +55,7 @@ internal sealed class CredentialIssuer(DecisionLedger ledger, OtpStore store, In
             Digits = digits,
             PeriodSeconds = periodSeconds,
             Supplier = Supplier,
+            SuppliedTo = institution,
             CreatedAt = now,
         };
     }

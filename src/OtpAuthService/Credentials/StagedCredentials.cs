@@ -3,6 +3,7 @@ using System.Diagnostics.CodeAnalysis;
 using Microsoft.Data.Sqlite;
 using Npgsql;
 using NpgsqlTypes;
+using OtpAuthService.Institutions;
 using OtpAuthService.Keys;
 using OtpAuthService.Storage;
 using OtpAuthService.Verification;
@@ -121,10 +122,10 @@ internal sealed class StagedCredentials : IDisposable
     }
 
     /// <summary>Writes all of them as rows of <c>credentials</c>, in the open transaction of the connection.</summary>
-    public Task WriteToAsync(IDbConnection connection, DateTimeOffset now, TimeSpan within, CancellationToken stop) => connection switch
+    public Task WriteToAsync(IDbConnection connection, InstitutionId institution, DateTimeOffset now, TimeSpan within, CancellationToken stop) => connection switch
     {
-        NpgsqlConnection postgres => CopyToAsync(postgres, now, within, stop),
-        SqliteConnection sqlite => Task.Run(() => InsertInto(sqlite, now, stop), stop),
+        NpgsqlConnection postgres => CopyToAsync(postgres, institution, now, within, stop),
+        SqliteConnection sqlite => Task.Run(() => InsertInto(sqlite, institution, now, stop), stop),
         _ => throw new InvalidOperationException($"{connection.GetType().Name} is of no database that is known."),
     };
 
@@ -135,10 +136,10 @@ internal sealed class StagedCredentials : IDisposable
         staging.Dispose();
     }
 
-    private async Task CopyToAsync(NpgsqlConnection postgres, DateTimeOffset now, TimeSpan within, CancellationToken stop)
+    private async Task CopyToAsync(NpgsqlConnection postgres, InstitutionId institution, DateTimeOffset now, TimeSpan within, CancellationToken stop)
     {
         await using var copy = await postgres.BeginBinaryImportAsync(
-            $"COPY credentials ({Columns}, last_time_step, epoch, status, created_at) FROM STDIN (FORMAT BINARY)", stop);
+            $"COPY credentials ({Columns}, last_time_step, epoch, status, created_at, supplied_to) FROM STDIN (FORMAT BINARY)", stop);
         copy.Timeout = within;
         foreach (var row in Rows())
         {
@@ -157,6 +158,7 @@ internal sealed class StagedCredentials : IDisposable
             await copy.WriteAsync(0L, NpgsqlDbType.Bigint, stop);
             await copy.WriteAsync((short)CredentialStatus.Active, NpgsqlDbType.Smallint, stop);
             await copy.WriteAsync(now.ToUnixTimeMilliseconds(), NpgsqlDbType.Bigint, stop);
+            await copy.WriteAsync(institution.Value, NpgsqlDbType.Varchar, stop);
         }
 
         await copy.CompleteAsync(stop);
@@ -165,15 +167,16 @@ internal sealed class StagedCredentials : IDisposable
             row.IsDBNull(column) ? copy.WriteNullAsync(stop) : copy.WriteAsync(row.GetInt64(column), NpgsqlDbType.Bigint, stop);
     }
 
-    private void InsertInto(SqliteConnection sqlite, DateTimeOffset now, CancellationToken stop)
+    private void InsertInto(SqliteConnection sqlite, InstitutionId institution, DateTimeOffset now, CancellationToken stop)
     {
         using var command = Prepare(
             sqlite,
             $"""
-             INSERT INTO credentials (created_at, {Columns}, last_time_step, epoch, status)
-             VALUES (@now, @c0, @c1, @c2, @c3, @c4, @c5, @c6, @c7, @c8, @c9, {TimeStep.None.Value}, 0, {(int)CredentialStatus.Active})
+             INSERT INTO credentials (created_at, {Columns}, last_time_step, epoch, status, supplied_to)
+             VALUES (@now, @c0, @c1, @c2, @c3, @c4, @c5, @c6, @c7, @c8, @c9, {TimeStep.None.Value}, 0, {(int)CredentialStatus.Active}, @institution)
              """,
             "@now");
+        command.Parameters.AddWithValue("@institution", institution.Value);
         var values = new object[11];
         foreach (var row in Rows())
         {

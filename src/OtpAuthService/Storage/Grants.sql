@@ -81,8 +81,8 @@ BEGIN
             "__EFMigrationsHistory" TO otp_reading;
         -- Not wrapped_key.
         GRANT SELECT (
-            id, credential_id, key_version, algorithm, digits, period_seconds, drift_steps, drift_days, last_time_step, out_of_sync_step, epoch, status, supplier, valid_from, valid_until,
-            created_at) ON credentials TO otp_reading;
+            id, credential_id, key_version, algorithm, digits, period_seconds, drift_steps, drift_days, last_time_step, out_of_sync_step, epoch, status, supplier, supplied_to, valid_from,
+            valid_until, created_at) ON credentials TO otp_reading;
         GRANT SELECT (version, use, kek_version, created_at) ON data_keys TO otp_reading;
         -- Not fingerprint.
         GRANT SELECT (key, outcome, decision, retry_after, attempts_left, credential_ref, imported, offset_steps, decided_at) ON answers TO otp_reading;

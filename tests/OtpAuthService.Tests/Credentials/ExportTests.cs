@@ -135,6 +135,33 @@ public class ExportTests(StoreKind kind)
         }
     }
 
+    /// <summary>A credential in a drawer is of the bank that had it issued or imported; in use, of whose contractors use it.</summary>
+    [Test]
+    public async Task Export_OfUnusedOnes_HoldsTheInstitutionsOwn()
+    {
+        var issued = await service.Operations.IssueAsync();
+        await service.Operations.ImportPskcAsync(PskcFiles.WithPlainKeys(("SUPPLIED0003", new byte[20])));
+        var foreign = await service.Operations.IssueCredentialAsync(new() { RequestId = Calls.NewRequestId(), InstitutionId = "minato" });
+        var ofBefore = await service.InsertCredentialAsync(new byte[20]);
+        var (_, registered) = await service.RegisteredAsync();
+        var registeredOfBefore = await service.InsertCredentialAsync(new byte[20]);
+        Assert.That(
+            (await service.Auth.RegisterAsync(Calls.NewContractor(), registeredOfBefore.CredentialId, registeredOfBefore.At(Now))).Outcome, Is.EqualTo(Outcome.Accepted));
+
+        var (file, _) = await ExportAsync(byKey: true, ExportScope.RegisteredAndUnused);
+
+        using (Assert.EnterMultipleScope())
+        {
+            foreach (var own in new[] { issued.CredentialId, "SUPPLIED0003", registered.CredentialId, registeredOfBefore.CredentialId })
+            {
+                Assert.That(file, Does.Contain(own));
+            }
+
+            Assert.That(file, Does.Not.Contain(foreign.CredentialId), "another bank's");
+            Assert.That(file, Does.Not.Contain(ofBefore.CredentialId), "nobody knows whose");
+        }
+    }
+
     /// <summary>With a character of two UTF-16 units, too.</summary>
     [Test]
     public async Task Export_OfASupplierInAnyScript_NamesIt()

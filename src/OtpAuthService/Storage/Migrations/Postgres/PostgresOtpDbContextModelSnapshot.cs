@@ -437,6 +437,12 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnType("smallint")
                         .HasColumnName("status");
 
+                    b.Property<string>("SuppliedTo")
+                        .HasMaxLength(32)
+                        .HasColumnType("character varying(32)")
+                        .HasColumnName("supplied_to")
+                        .UseCollation("C");
+
                     b.Property<string>("Supplier")
                         .IsRequired()
                         .HasMaxLength(64)

@@ -409,6 +409,11 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("INTEGER")
                         .HasColumnName("status");
 
+                    b.Property<string>("SuppliedTo")
+                        .HasMaxLength(32)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("supplied_to");
+
                     b.Property<string>("Supplier")
                         .IsRequired()
                         .HasMaxLength(64)
