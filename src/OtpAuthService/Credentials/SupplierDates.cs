@@ -1,9 +1,17 @@
+using OtpAuthService.Institutions;
+
 namespace OtpAuthService.Credentials;
 
-/// <summary>Until when a supplier's credentials are taken, as an operator set it. Rows are kept as history; a supplier's newest one is in force.</summary>
+/// <summary>
+/// Until when a supplier's credentials are taken at an institution, as one of its operators set it. Rows are kept as history; the newest one of a supplier
+/// and an institution is in force.
+/// </summary>
 internal sealed class SupplierDates
 {
     public long Id { get; init; }
+
+    /// <summary>Where they hold. Null: at every institution, as the version before this sets them while a release is rolled out.</summary>
+    public required InstitutionId? InstitutionId { get; init; }
 
     public required string Supplier { get; init; }
 

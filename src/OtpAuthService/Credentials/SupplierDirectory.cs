@@ -6,7 +6,7 @@ using OtpAuthService.Submissions;
 namespace OtpAuthService.Credentials;
 
 /// <summary>
-/// SetSupplier and GetSuppliers: until when a supplier's credentials are taken. Replicas learn of a change with their institutions' policies, within
+/// SetSupplier and GetSuppliers: until when an institution takes a supplier's credentials. Replicas learn of a change with the institution's policy, within
 /// <see cref="InstitutionDirectory.Age"/>.
 /// </summary>
 internal sealed class SupplierDirectory(DecisionLedger ledger, OtpStore store, InstitutionDirectory institutions)
@@ -20,6 +20,7 @@ internal sealed class SupplierDirectory(DecisionLedger ledger, OtpStore store, I
             {
                 turn.Db.SupplierDates.Add(new SupplierDates
                 {
+                    InstitutionId = submission.Institution,
                     Supplier = supplier,
                     NoRegistrationFrom = noRegistrationFrom,
                     VerifyUntil = verifyUntil,
@@ -31,16 +32,16 @@ internal sealed class SupplierDirectory(DecisionLedger ledger, OtpStore store, I
                 return new(Verdict.Accepted);
             },
             cancellation));
-        institutions.ForgetAll();
+        institutions.Forget(submission.Institution);
         return answer;
     }
 
-    /// <summary>All that credentials name, and all that dates were set of, by name.</summary>
-    public Task<List<SupplierState>> ReadAsync(CancellationToken cancellation) => store.ReadAsync(
+    /// <summary>All that credentials name, and all that the institution has set dates of, by name.</summary>
+    public Task<List<SupplierState>> ReadAsync(InstitutionId institution, CancellationToken cancellation) => store.ReadAsync(
         async (db, stop) =>
         {
             var counts = await db.Credentials.GroupBy(c => c.Supplier).Select(g => new { g.Key, Count = g.LongCount() }).ToDictionaryAsync(g => g.Key, g => g.Count, stop);
-            var dates = await Suppliers.InForce(db).ToDictionaryAsync(d => d.Supplier, stop);
+            var dates = await Suppliers.InForce(db, institution).ToDictionaryAsync(d => d.Supplier, stop);
             return counts.Keys.Union(dates.Keys)
                 .Order(StringComparer.Ordinal)
                 .Select(name => new SupplierState(name, counts.GetValueOrDefault(name), dates.GetValueOrDefault(name)))
@@ -51,6 +52,6 @@ internal sealed class SupplierDirectory(DecisionLedger ledger, OtpStore store, I
 
 /// <summary>A supplier as operators see it.</summary>
 /// <param name="Name">As credentials name it.</param>
-/// <param name="Credentials">How many it made.</param>
-/// <param name="Dates">Null where none were ever set.</param>
+/// <param name="Credentials">How many it made, whoever they were supplied to.</param>
+/// <param name="Dates">Null where the institution never set any.</param>
 internal sealed record SupplierState(string Name, long Credentials, SupplierDates? Dates);

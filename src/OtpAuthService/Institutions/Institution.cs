@@ -55,7 +55,7 @@ internal sealed class Institution
     /// <summary>Grows by one with every change of policy.</summary>
     public int PolicyVersion { get; set; } = 1;
 
-    /// <summary>The same for all institutions; read with the policy, for it is in force as soon.</summary>
+    /// <summary>Read with the policy, for it is in force as soon.</summary>
     public Suppliers Suppliers { get; set; } = Suppliers.WithoutDates;
 
     public GuessLimits Limits => new(TemporaryLimit, HardLimit, TemporaryLock);

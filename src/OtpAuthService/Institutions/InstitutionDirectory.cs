@@ -34,9 +34,6 @@ internal sealed class InstitutionDirectory(OtpStore store)
     /// <summary>Has the next <see cref="FindAsync"/> read the database.</summary>
     public void Forget(InstitutionId id) => known.TryRemove(id, out _);
 
-    /// <summary>The same for every institution.</summary>
-    public void ForgetAll() => known.Clear();
-
     /// <summary>As it is in the database now.</summary>
     /// <inheritdoc cref="FindAsync" path="/exception"/>
     public async Task<Institution> ReadAsync(InstitutionId id, CancellationToken cancellation)
@@ -47,7 +44,7 @@ internal sealed class InstitutionDirectory(OtpStore store)
             async (db, stop) =>
             {
                 var found = await db.Institutions.AsNoTracking().SingleOrDefaultAsync(i => i.Id == id, stop);
-                found?.Suppliers = new Suppliers(await Suppliers.InForce(db).ToListAsync(stop));
+                found?.Suppliers = new Suppliers(await Suppliers.InForce(db, id).ToListAsync(stop));
                 return found;
             },
             cancellation) ?? throw new InstitutionMissingException(id);

@@ -142,7 +142,7 @@ internal sealed class OtpOperationsGrpcService(
         read.ThrowIfInvalid();
         Authorize(context, institution);
 
-        var known = await suppliers.ReadAsync(context.CancellationToken);
+        var known = await suppliers.ReadAsync(institution, context.CancellationToken);
         return new GetSuppliersResponse { Suppliers = { known.Select(s => s.ToWire()) } };
     }
 

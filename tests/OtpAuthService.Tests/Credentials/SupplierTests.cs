@@ -1,5 +1,8 @@
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
+using Microsoft.Extensions.DependencyInjection;
+using OtpAuthService.Institutions;
+using OtpAuthService.Storage;
 using OtpAuthService.Tests.Fixtures;
 using OtpAuthService.V1;
 
@@ -79,6 +82,58 @@ public class SupplierTests(StoreKind kind)
             "its OTPs are taken again");
     }
 
+    /// <summary>Each bank decides for itself, also on what another has closed.</summary>
+    [Test]
+    public async Task Supplier_EndedAtOneInstitution_GoesOnAtTheOthers()
+    {
+        var (theirs, token) = await service.RegisteredAsync("minato");
+        var (ours, ourToken) = await service.RegisteredAsync();
+        await SetAsync(noRegistrationFrom: Now, verifyUntil: Now);
+        service.Services.GetRequiredService<InstitutionDirectory>().Forget(InstitutionId.Parse("minato"));
+
+        Assert.That((await service.Auth.VerifyAsync(ours, ourToken.At(Now))).Outcome, Is.EqualTo(Outcome.CredentialUnusable));
+        Assert.That((await service.Auth.VerifyAsync(theirs, token.At(Now), institution: "minato")).Outcome, Is.EqualTo(Outcome.Accepted));
+        var fresh = await service.Operations.IssueAsync();
+        Assert.That(
+            (await service.Auth.RegisterAsync(Calls.NewContractor(), fresh.CredentialId, fresh.At(Now), institution: "minato")).Outcome, Is.EqualTo(Outcome.Accepted));
+        Assert.That((await ShownAsync("minato")).Any(s => s.NoRegistrationFrom is not null || s.VerifyUntil is not null), Is.False);
+
+        await SetAsync(verifyUntil: Now.AddDays(1), institution: "minato");
+        Assert.That((await ShownAsync()).Single(s => s.Name == "issued").NoRegistrationFrom, Is.Not.Null, "as we have set it");
+        Assert.That((await ShownAsync("minato")).Single(s => s.Name == "issued").VerifyUntil, Is.EqualTo(Now.AddDays(1).ToTimestamp()));
+    }
+
+    /// <summary>While a release is rolled out, the version before sets dates that name no institution, and means all of them.</summary>
+    [Test]
+    public async Task Supplier_EndedByTheVersionBefore_HasEndedEverywhere()
+    {
+        var (ours, token) = await service.RegisteredAsync();
+        await SetAsync(verifyUntil: Now.AddDays(1));
+        await service.Services.GetRequiredService<OtpStore>().WriteAsync(
+            (db, stop) =>
+            {
+                db.SupplierDates.Add(new()
+                {
+                    InstitutionId = null, Supplier = "issued", VerifyUntil = Now, CallerId = "before", Reason = "moving on", SetAt = Now,
+                });
+                return db.SaveChangesAsync(stop);
+            },
+            CancellationToken.None);
+
+        foreach (var institution in (string[])["demo", "minato"])
+        {
+            Assert.That((await ShownAsync(institution)).Single(s => s.Name == "issued").VerifyUntil, Is.EqualTo(Now.ToTimestamp()), institution);
+        }
+
+        await Eventually.IsTrueAsync(
+            async () =>
+            {
+                service.Clock.Advance(TimeSpan.FromSeconds(30));
+                return (await service.Auth.VerifyAsync(ours, token.At(Now))).Outcome == Outcome.CredentialUnusable;
+            },
+            "its OTPs are refused");
+    }
+
     [Test]
     public async Task Suppliers_WithAndWithoutDates_AreShownWithTheirCredentials()
     {
@@ -130,16 +185,18 @@ public class SupplierTests(StoreKind kind)
         Assert.That((await ShownAsync()).Any(s => s.NoRegistrationFrom is not null || s.VerifyUntil is not null), Is.False);
     }
 
-    private async Task<IReadOnlyList<Supplier>> ShownAsync() =>
-        (await service.Operations.GetSuppliersAsync(new GetSuppliersRequest { InstitutionId = "demo" })).Suppliers;
+    private async Task<IReadOnlyList<Supplier>> ShownAsync(string institution = "demo") =>
+        (await service.Operations.GetSuppliersAsync(new GetSuppliersRequest { InstitutionId = institution })).Suppliers;
 
-    private async Task SetAsync(string supplier = "issued", DateTimeOffset? noRegistrationFrom = null, DateTimeOffset? verifyUntil = null) =>
-        await service.Operations.SetSupplierAsync(Request(supplier, noRegistrationFrom, verifyUntil));
+    private async Task SetAsync(
+        string supplier = "issued", DateTimeOffset? noRegistrationFrom = null, DateTimeOffset? verifyUntil = null, string institution = "demo") =>
+        await service.Operations.SetSupplierAsync(Request(supplier, noRegistrationFrom, verifyUntil, institution));
 
-    private static SetSupplierRequest Request(string supplier, DateTimeOffset? noRegistrationFrom = null, DateTimeOffset? verifyUntil = null) => new()
+    private static SetSupplierRequest Request(
+        string supplier, DateTimeOffset? noRegistrationFrom = null, DateTimeOffset? verifyUntil = null, string institution = "demo") => new()
     {
         RequestId = Calls.NewRequestId(),
-        InstitutionId = "demo",
+        InstitutionId = institution,
         Supplier = new Supplier { Name = supplier, NoRegistrationFrom = noRegistrationFrom?.ToTimestamp(), VerifyUntil = verifyUntil?.ToTimestamp() },
         Reason = "moving on",
     };

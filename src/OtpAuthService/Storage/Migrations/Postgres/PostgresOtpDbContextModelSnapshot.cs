@@ -593,6 +593,12 @@ namespace OtpAuthService.Storage.Migrations.Postgres
                         .HasColumnName("caller_id")
                         .UseCollation("C");
 
+                    b.Property<string>("InstitutionId")
+                        .HasMaxLength(32)
+                        .HasColumnType("character varying(32)")
+                        .HasColumnName("institution_id")
+                        .UseCollation("C");
+
                     b.Property<long?>("NoRegistrationFrom")
                         .HasColumnType("bigint")
                         .HasColumnName("no_registration_from");

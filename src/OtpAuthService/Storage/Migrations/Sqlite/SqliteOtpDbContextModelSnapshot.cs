@@ -552,6 +552,11 @@ namespace OtpAuthService.Storage.Migrations.Sqlite
                         .HasColumnType("TEXT")
                         .HasColumnName("caller_id");
 
+                    b.Property<string>("InstitutionId")
+                        .HasMaxLength(32)
+                        .HasColumnType("TEXT")
+                        .HasColumnName("institution_id");
+
                     b.Property<long?>("NoRegistrationFrom")
                         .HasColumnType("INTEGER")
                         .HasColumnName("no_registration_from");
