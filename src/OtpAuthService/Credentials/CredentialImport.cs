@@ -83,12 +83,12 @@ internal sealed class CredentialImport(DecisionLedger ledger, OtpStore store, Ke
             await StageAsync(order, file, staged.Credentials, stop);
             var submission = delivery with { Fingerprint = await file.FinishAsync() };
             return order.DryRun
-                ? await LookAsync(staged.Credentials, stop)
-                : await ledger.DecideApartAsync(new PendingDecision(submission, turn => staged.UseAsync(c => TakeInAsync(turn, delivery.Institution, c)), stop), Deadline);
+                ? await LookAsync(staged, stop)
+                : await ledger.DecideApartAsync(new PendingDecision(submission, async turn => await staged.UseAsync(c => TakeInAsync(turn, delivery.Institution, c)), stop), Deadline);
         }
         finally
         {
-            // Not waited for: where the database hangs, the transaction outlives this call, and reads on.
+            // Not waited for: where the database hangs, whoever reads in it outlives this call, and reads on.
             _ = staged.DisposeAsync().AsTask();
         }
     }
@@ -161,20 +161,20 @@ internal sealed class CredentialImport(DecisionLedger ledger, OtpStore store, Ke
         }
     }
 
-    private async Task<Answer> LookAsync(StagedCredentials staged, CancellationToken stop)
+    private async Task<Answer> LookAsync(StagedFile staged, CancellationToken stop)
     {
-        await store.ReadAsync(
-            async (db, deadline) =>
+        var verdict = await store.ReadAsync(
+            (db, deadline) => staged.UseAsync(async credentials =>
             {
-                await RefuseKnownAsync(db, staged, deadline);
-                return true;
-            },
+                await RefuseKnownAsync(db, credentials, deadline);
+                return Verdict.Accepted with { Imported = credentials.Count };
+            }).AsTask(),
             stop,
             Deadline);
-        return new Answer(Verdict.Accepted with { Imported = staged.Count }, time.GetUtcNow(), Repeated: false);
+        return new Answer(verdict, time.GetUtcNow(), Repeated: false);
     }
 
-    private static async ValueTask<Verdict?> TakeInAsync(Turn turn, InstitutionId institution, StagedCredentials staged)
+    private static async ValueTask<Verdict> TakeInAsync(Turn turn, InstitutionId institution, StagedCredentials staged)
     {
         await RefuseKnownAsync(turn.Db, staged, turn.Stop);
         await RequireDataKeysAsync(turn.Db, staged, turn.Stop);
@@ -234,7 +234,7 @@ internal sealed class CredentialImport(DecisionLedger ledger, OtpStore store, Ke
 
         public StagedCredentials Credentials { get; } = new();
 
-        public async ValueTask<Verdict?> UseAsync(Func<StagedCredentials, ValueTask<Verdict?>> use)
+        public async ValueTask<Verdict> UseAsync(Func<StagedCredentials, ValueTask<Verdict>> use)
         {
             await turn.WaitAsync();
             try

@@ -11,6 +11,9 @@ namespace OtpAuthService.Credentials;
 /// </summary>
 internal sealed class SupplierDirectory(DecisionLedger ledger, OtpStore store, InstitutionDirectory institutions)
 {
+    /// <summary>All credentials are counted: some seconds for tens of millions.</summary>
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(8);
+
     public async Task<Answer> SetAsync(
         Submission submission, string supplier, DateTimeOffset? noRegistrationFrom, DateTimeOffset? verifyUntil, CancellationToken cancellation)
     {
@@ -47,7 +50,8 @@ internal sealed class SupplierDirectory(DecisionLedger ledger, OtpStore store, I
                 .Select(name => new SupplierState(name, counts.GetValueOrDefault(name), dates.GetValueOrDefault(name)))
                 .ToList();
         },
-        cancellation);
+        cancellation,
+        Deadline);
 }
 
 /// <summary>A supplier as operators see it.</summary>

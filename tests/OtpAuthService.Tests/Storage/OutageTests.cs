@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using Grpc.Core;
+using Npgsql;
 using OtpAuthService.Tests.Credentials;
 using OtpAuthService.Tests.Fixtures;
 using OtpAuthService.V1;
@@ -48,6 +49,31 @@ public class OutageTests
         await postgres.StartAsync();
 
         await ExpectRecoveryAsync(contractor, token);
+    }
+
+    /// <summary>The caller is told at once; whoever looks for known credentials hangs on, and reads in the file of the upload once the server goes on.</summary>
+    [Test]
+    public async Task DryRun_PostgresHangs_KeepsItsFileUntilNobodyReadsInIt()
+    {
+        await using var holder = new NpgsqlConnection(stores.PostgresConnectionString + ";Pooling=false");
+        await holder.OpenAsync();
+        await using (var hold = new NpgsqlCommand("BEGIN; LOCK TABLE credentials", holder))
+        {
+            await hold.ExecuteNonQueryAsync();
+        }
+
+        // So many that they are in a file, and not in its cache alone.
+        var looking = service.Operations.ImportAsync(new() { Format = ImportFormat.Pskc, DryRun = true }, SupplyStream.Pieces(40_000));
+        await HeldRow.IsWaitedForAsync(stores);
+        await postgres.HangAsync();
+        var refusal = await Refusal.OfAsync(() => looking);
+
+        Assert.That((refusal.Code, UploadsOnDisk()), Is.EqualTo((StatusCode.Unavailable, 1)));
+        await postgres.ContinueAsync();
+        await Eventually.IsTrueAsync(() => Task.FromResult(UploadsOnDisk() == 0), "it is gone");
+
+        // As SQLite names temporary files, which are removed from their folder at once.
+        static int UploadsOnDisk() => new DirectoryInfo("/proc/self/fd").EnumerateFileSystemInfos().Count(f => f.LinkTarget?.Contains("etilqs_", StringComparison.Ordinal) == true);
     }
 
     [Test]
