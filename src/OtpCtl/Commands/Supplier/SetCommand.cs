@@ -26,7 +26,7 @@ internal static class SetCommand
 
     public static Command Create()
     {
-        var command = new Command("set", "Sets until when a supplier's credentials are taken, at every institution; what is not named stays as it is.")
+        var command = new Command("set", "Sets until when the institution takes a supplier's credentials; what is not named stays as it is.")
         {
             Name, NoRegistrationFrom, VerifyUntil, ReasonOption.Option, OperatorOption.Option, ApplyOption.Option, ServiceCall.RequestIdOption,
         };
