@@ -313,6 +313,7 @@ public class RolesInPostgresTests
                 + "temporary_otp_expires_at temporary_otp_issued_by temporary_otp_issued_by_operator temporary_otp_issued_under temporary_otp_salt temporary_otp_uses_left",
             "credentials: INSERT SELECT; UPDATE drift_days drift_steps epoch key_version last_time_step out_of_sync_step status wrapped_key",
             "data_keys: DELETE INSERT SELECT; UPDATE kek_version wrapped_key",
+            "events: DELETE INSERT SELECT",
             "export_orders: INSERT SELECT; UPDATE confirmed_at confirmed_by confirmed_by_operator fetched_at",
             "failure_minutes: DELETE INSERT SELECT; UPDATE failures",
             "fences: INSERT SELECT",
@@ -351,9 +352,9 @@ public class RolesInPostgresTests
             """
             SELECT p.oid::regprocedure || ': ' || r FROM pg_proc AS p, unnest(ARRAY['otp_service', 'otp_reading', 'public']) AS r
             WHERE pronamespace = 'public'::regnamespace AND has_function_privilege(r, p.oid, 'EXECUTE') ORDER BY 1
-            """), Is.EqualTo(["audit_chain(bytea,bytea): otp_service", "ensure_audit_partitions(bigint): otp_service", "fence_in_force(): otp_service"]));
+            """), Is.EqualTo(["audit_chain(bytea,bytea): otp_service", "ensure_audit_partitions(bigint): otp_service", "fence_in_force(): otp_service", "next_event_id(): otp_service"]));
         await PostgresServer.ExecuteAsync(Dba, "DROP FUNCTION made_later()");
-        Assert.That(await RowsAsync("SELECT proconfig[1] FROM pg_proc WHERE proname = 'ensure_audit_partitions'"), Is.EqualTo(["search_path=public, pg_temp"]));
+        Assert.That(await RowsAsync("SELECT proconfig[1] FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"), Is.EqualTo(["search_path=public, pg_temp", "search_path=public, pg_temp"]));
     }
 
     [Test]
