@@ -78,28 +78,38 @@ keep_stores_in_memory() {
   fi
 }
 
-# Half of the tests, by namespace, and the other half: each in a process with its own PostgreSQL and Redis, for they wait more than they work.
-halves=(Services Verification Callers Bindings Institutions Audit)
+# Namespaces of each part of the tests but the last, which is all the others (the command line's, most of all). Each part is a process with its own
+# PostgreSQL and Redis, for they wait more than they work.
+parts=("Services Verification Callers Bindings Institutions Audit" "Storage Credentials Keys Submissions Events")
 
 run_tests() {
-  local first second
-  first=$(printf '|FullyQualifiedName~OtpAuthService.Tests.%s.' "${halves[@]}")
-  second=$(printf '&FullyQualifiedName!~OtpAuthService.Tests.%s.' "${halves[@]}")
+  local part namespace filter others='' filters=()
+  for part in "${parts[@]}"; do
+    filter=
+    for namespace in $part; do
+      filter+="|FullyQualifiedName~OtpAuthService.Tests.$namespace."
+      others+="&FullyQualifiedName!~OtpAuthService.Tests.$namespace."
+    done
+    filters+=("${filter:1}")
+  done
+  filters+=("${others:1}")
   # A session of its own, so that what it starts can be ended with it. A test that hangs would otherwise be the last thing ever
   # heard of the run. Beyond AssemblySelectLimit the adapter would ignore the filter.
   # shellcheck disable=SC2016
   TMPDIR=${stores:-${TMPDIR:-/tmp}} setsid bash -c '
-    half() {
-      dotnet test OtpAuthService.sln --no-build --logger trx --results-directory "$1/trx/$2" --filter "$3" \
-        --blame-hang-timeout 5m --blame-hang-dump-type none -- NUnit.AssemblySelectLimit=100000
-    }
-    half "$1" first "$2" >"$1/first" 2>&1 &
-    first=$!
+    results=$1
+    shift
+    running=()
+    for filter; do
+      part=$results/part${#running[@]}
+      dotnet test OtpAuthService.sln --no-build --logger trx --results-directory "$results/trx/${#running[@]}" --filter "$filter" \
+        --blame-hang-timeout 5m --blame-hang-dump-type none -- NUnit.AssemblySelectLimit=100000 >"$part" 2>&1 &
+      running+=($!)
+    done
     code=0
-    half "$1" second "$3" >"$1/second" 2>&1 || code=$?
-    wait "$first" || code=$?
-    cat "$1/first" "$1/second" >"$1/output"
-    exit "$code"' run_tests "$results" "${first:1}" "${second:1}" &
+    for process in "${running[@]}"; do wait "$process" || code=$?; done
+    cat "$results"/part* >"$results/output"
+    exit "$code"' run_tests "$results" "${filters[@]}" &
   tests_group=$!
   wait "$tests_group"
 }
