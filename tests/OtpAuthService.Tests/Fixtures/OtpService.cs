@@ -119,6 +119,8 @@ internal sealed class OtpService : IAsyncDisposable
         "--environment=Development",
         "--Kestrel:Endpoints:Grpc:Url=http://127.0.0.1:0",
         "--Kestrel:Endpoints:Management:Url=http://127.0.0.1:0",
+        // The table for the default's million is made at the start: megabytes for each of the services that a run starts.
+        "--OtpAuth:KeyCacheEntries=1000",
         "--OtpAuth:LocalCaller:Enabled=true",
         "--OtpAuth:LocalCaller:Bypass=true",
         "--OtpAuth:LocalCaller:Institutions:0=demo",
