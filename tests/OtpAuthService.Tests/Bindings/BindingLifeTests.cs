@@ -128,9 +128,10 @@ public class BindingLifeTests(StoreKind kind)
         here.Clock.Advance(TimeSpan.FromMinutes(2));
         await Task.WhenAll(customers.Select(async customer =>
         {
-            var racing = there.Auth.VerifyAsync(customer.Contractor, customer.Token.At(Now)).ResponseAsync;
-            await here.Operations.SuspendBindingAsync(customer.Contractor);
-            var after = await there.Auth.VerifyAsync(customer.Contractor, customer.Token.At(Now, 1));
+            var (first, stop, second) = (Calls.NewRequestId(), Calls.NewRequestId(), Calls.NewRequestId());
+            var racing = Calls.DecidedAsync(() => there.Auth.VerifyAsync(customer.Contractor, customer.Token.At(Now), first));
+            await Calls.DecidedAsync(() => here.Operations.SuspendBindingAsync(customer.Contractor, stop));
+            var after = await Calls.DecidedAsync(() => there.Auth.VerifyAsync(customer.Contractor, customer.Token.At(Now, 1), second));
             Assert.That(after.Outcome, Is.EqualTo(Outcome.Suspended));
             Assert.That((await racing).Outcome, Is.EqualTo(Outcome.Accepted).Or.EqualTo(Outcome.Suspended));
         }));

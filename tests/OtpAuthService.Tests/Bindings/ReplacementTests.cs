@@ -190,8 +190,8 @@ public class ReplacementTests(StoreKind kind)
             await ended.CancelAsync();
             Assert.That(await watching, Is.All.EqualTo(Requirement.Required));
             Assert.That(answers.Select(a => a.Outcome), Has.One.EqualTo(Outcome.Accepted));
-            // The other one found the OTP used, or a successor it does not fit.
-            Assert.That(answers.Select(a => a.Outcome).Single(o => o != Outcome.Accepted), Is.AnyOf(Outcome.AlreadyUsed, Outcome.Mismatch));
+            // The other one found the OTP used, or a successor it does not fit; of the hours around now one of four thousand fits by chance.
+            Assert.That(answers.Select(a => a.Outcome).Single(o => o != Outcome.Accepted), Is.AnyOf(Outcome.AlreadyUsed, Outcome.Mismatch, Outcome.OutOfSync));
             var history = (await service.Operations.BindingAsync(contractor)).History;
             Assert.That(history.Select(b => b.State), Is.EqualTo([BindingState.Active, BindingState.Replaced]));
         }
