@@ -59,7 +59,7 @@ public sealed class OtpCtlEventTests
     }
 
     [Test]
-    public async Task Stream_ThatFollows_PrintsAsItHappensUntilInterrupted()
+    public async Task Stream_ThatFollows_PrintsAsItHappens()
     {
         using var following = ChildProcess.Start(
             "dotnet", [Path.Combine(AppContext.BaseDirectory, "otpctl.dll"), "event", "stream", "--follow", "--address", service.Address]);
@@ -68,9 +68,6 @@ public sealed class OtpCtlEventTests
         await service.Operations.OpenReregistrationAsync(contractor);
         await Eventually.IsTrueAsync(() => Task.FromResult(following.Output.Contains($" REREGISTRATION_OPENED {contractor} ")), "the new one is printed");
         Assert.That(following.HasExited, Is.False);
-        following.Signal("INT");
-
-        Assert.That(await following.WaitForExitAsync(), Is.EqualTo(130), following.Output);
     }
 
     private static List<JsonNode> Documents(OtpCtlProcess.Result result)
