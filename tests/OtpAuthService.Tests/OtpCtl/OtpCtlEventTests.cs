@@ -59,15 +59,19 @@ public sealed class OtpCtlEventTests
     }
 
     [Test]
-    public async Task Stream_ThatFollows_PrintsAsItHappens()
+    public async Task Stream_ThatFollows_PrintsAsItHappensUntilInterrupted()
     {
+        // A run in the background hands on that SIGINT is ignored.
         using var following = ChildProcess.Start(
-            "dotnet", [Path.Combine(AppContext.BaseDirectory, "otpctl.dll"), "event", "stream", "--follow", "--address", service.Address]);
+            "env", ["--default-signal=INT", "dotnet", Path.Combine(AppContext.BaseDirectory, "otpctl.dll"), "event", "stream", "--follow", "--address", service.Address]);
         await Eventually.IsTrueAsync(() => Task.FromResult(following.Output.Contains(" LOST ")), "the events of before are printed");
 
         await service.Operations.OpenReregistrationAsync(contractor);
         await Eventually.IsTrueAsync(() => Task.FromResult(following.Output.Contains($" REREGISTRATION_OPENED {contractor} ")), "the new one is printed");
         Assert.That(following.HasExited, Is.False);
+        following.Signal("INT");
+
+        Assert.That(await following.WaitForExitAsync(), Is.EqualTo(130), following.Output);
     }
 
     private static List<JsonNode> Documents(OtpCtlProcess.Result result)
