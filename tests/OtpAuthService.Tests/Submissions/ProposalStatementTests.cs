@@ -42,9 +42,10 @@ public class ProposalStatementTests
         await ExecuteAsync(
             $"""
              PREPARE proposals (uuid[], bytea[], text[], text[], text[], text[], text[], smallint[], smallint[], bigint[], bigint[], smallint[], bigint[],
-                 smallint[], smallint[], bigint[], integer[], bigint, boolean, integer[], bytea[], integer, bigint, bytea, integer[]) AS {ProposalStatement.Sql}
+                 smallint[], smallint[], bigint[], integer[], bigint, boolean, integer[], bytea[], integer, bigint, bytea, integer[],
+                 bigint[], smallint[], text[]) AS {ProposalStatement.Sql}
              """);
-        await using var explain = new NpgsqlCommand($"EXPLAIN EXECUTE proposals ({string.Join(", ", Enumerable.Repeat("NULL", 25))})", connection);
+        await using var explain = new NpgsqlCommand($"EXPLAIN EXECUTE proposals ({string.Join(", ", Enumerable.Repeat("NULL", 28))})", connection);
         var lines = new List<string>();
         await using (var rows = await explain.ExecuteReaderAsync())
         {
