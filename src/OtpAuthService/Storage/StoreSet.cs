@@ -89,18 +89,26 @@ internal sealed class StoreSet : IDisposable
         const int Readers = 12, Writers = 16;
         // Two more for the probe and for migrations.
         settings.MaxPoolSize = Readers + Writers + 2;
-        var source = Open(settings, SessionSettings);
+        var source = Open("otp", settings, SessionSettings);
         settings.MaxPoolSize = Readers + Writers;
         settings.AutoPrepareMinUsages = 1;
-        var direct = Open(settings, [.. SessionSettings, .. DirectSettings]);
-        var contexts = new PooledDbContextFactory<PostgresOtpDbContext>(new DbContextOptionsBuilder<PostgresOtpDbContext>().UsePostgres(source).Options);
-        return new StoreSet("PostgreSQL", Readers, Writers, (2 * (Readers + Writers)) + 2, contexts.CreateDbContext, source, direct);
+        var direct = Open("otp-shared", settings, [.. SessionSettings, .. DirectSettings]);
+        var contexts = new PooledDbContextFactory<PostgresOtpDbContext>(new DbContextOptionsBuilder<PostgresOtpDbContext>().UsePostgres().Options);
+        return new StoreSet("PostgreSQL", Readers, Writers, (2 * (Readers + Writers)) + 2, CreateContext, source, direct);
 
-        // Where several hosts are named, only the one that takes writes is the system of record.
-        NpgsqlDataSource Open(NpgsqlConnectionStringBuilder settings, string[] session)
+        // Not the data source as an option of EF Core: it would build its services and the model for each one, and keep them for as long as the process lives.
+        OtpDbContext CreateContext()
+        {
+            var db = contexts.CreateDbContext();
+            db.Database.SetDbConnection(source.CreateConnection(), contextOwnsConnection: true);
+            return db;
+        }
+
+        // Where several hosts are named, only the one that takes writes is the system of record. The name is the pool's in metrics.
+        NpgsqlDataSource Open(string name, NpgsqlConnectionStringBuilder settings, string[] session)
         {
             settings.Options = string.Join(' ', session.Select(setting => $"-c {setting}")) + " " + given.Options;
-            return new NpgsqlDataSourceBuilder(settings.ConnectionString).BuildMultiHost().WithTargetSession(TargetSessionAttributes.ReadWrite);
+            return new NpgsqlDataSourceBuilder(settings.ConnectionString) { Name = name }.BuildMultiHost().WithTargetSession(TargetSessionAttributes.ReadWrite);
         }
     }
 
@@ -262,9 +270,9 @@ internal sealed record PostgresServerState(
 /// <summary>How each provider is told about the tables; shared with the design-time factories that make migrations.</summary>
 internal static class ProviderOptions
 {
-    public static DbContextOptionsBuilder<PostgresOtpDbContext> UsePostgres(
-        this DbContextOptionsBuilder<PostgresOtpDbContext> options, NpgsqlDataSource source) =>
-        options.UseNpgsql(source).UseSnakeCaseNamingConvention();
+    /// <summary>Each context is given its connection.</summary>
+    public static DbContextOptionsBuilder<PostgresOtpDbContext> UsePostgres(this DbContextOptionsBuilder<PostgresOtpDbContext> options) =>
+        options.UseNpgsql().UseSnakeCaseNamingConvention();
 
     public static DbContextOptionsBuilder<SqliteOtpDbContext> UseSqliteFile(
         this DbContextOptionsBuilder<SqliteOtpDbContext> options, string path) =>
