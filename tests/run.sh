@@ -80,7 +80,7 @@ keep_stores_in_memory() {
 
 # Namespaces of each part of the tests but the last, which is all the others. Each part is a process with its own PostgreSQL and Redis, for they wait
 # more than they work; a third one at once would have the others' calls run into their deadlines.
-parts=("Services Verification Callers Bindings Institutions Audit")
+parts=("Services Verification Callers Bindings Institutions Audit Keys Credentials")
 
 run_tests() {
   local part namespace filter others='' filters=()

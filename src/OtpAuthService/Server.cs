@@ -1,9 +1,14 @@
+using System.Reflection;
 using System.Security.Cryptography;
 using Grpc.AspNetCore.Server.Model;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Options;
+using OpenTelemetry;
 using OpenTelemetry.Metrics;
+using OpenTelemetry.Resources;
+using OpenTelemetry.Trace;
 using OtpAuthService.Audit;
 using OtpAuthService.Bindings;
 using OtpAuthService.Callers;
@@ -30,6 +35,8 @@ internal static class Server
     /// <summary>Operators' imports come in pieces of 32 KiB.</summary>
     private const int MaxOperationsBytes = 64 * 1024;
 
+    private static string? Version => typeof(Server).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion;
+
     /// <summary>Puts the service together without starting it.</summary>
     /// <param name="args">Settings as <c>--Section:Name=value</c>.</param>
     /// <param name="configure">What a host wants otherwise, such as another clock.</param>
@@ -47,10 +54,14 @@ internal static class Server
         AddDecisions(builder.Services);
         AddDiagnosis(builder.Services);
         AddGrpc(builder.Services, embedded);
-        AddMetrics(builder.Services);
+        AddTelemetry(builder.Services, builder.Configuration);
+        AddDraining(builder.Services);
         EdgeLimits.Apply(builder);
-        builder.WebHost.ConfigureKestrel(kestrel => Endpoints.UseTls(
-            kestrel, builder.Configuration, () => kestrel.ApplicationServices.GetRequiredService<CallerTls>().Handshakes));
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            Endpoints.UseTls(kestrel, builder.Configuration, () => kestrel.ApplicationServices.GetRequiredService<CallerTls>().Handshakes);
+            Endpoints.UseProbes(kestrel, builder.Configuration);
+        });
         configure?.Invoke(builder);
 
         var app = builder.Build();
@@ -89,8 +100,7 @@ internal static class Server
         // Made now and not by the first call: the callers' file has to be readable.
         app.Services.GetRequiredService<CallerDirectory>();
         // Made now and not by the first customer's call: connects to Redis, and has the metrics told from the start.
-        app.Services.GetRequiredService<Instruments>();
-        app.Services.GetRequiredService<CustodyInstruments>();
+        app.Services.GetRequiredService<Gauges>();
         var start = app.Services.GetRequiredService<StartUp>();
         foreach (var setting in app.Environment.IsProduction() ? StoreSettings.FindPlaintext(app.Configuration) : [])
         {
@@ -131,7 +141,6 @@ internal static class Server
             .AddSingleton<KeyWrapping>()
             .AddSingleton<KeyRotation>()
             .AddSingleton<Rewrapping>()
-            .AddSingleton<CustodyInstruments>()
             .AddHostedService(provider => provider.GetRequiredService<Rewrapping>())
             .AddSingleton<CredentialKeyCache>()
             .AddSingleton<CredentialIssuer>()
@@ -207,7 +216,16 @@ internal static class Server
                 grpc.Interceptors.Add<CallInterceptor>();
             })
             .AddServiceOptions<OtpOperationsGrpcService>(grpc => grpc.MaxReceiveMessageSize = MaxOperationsBytes);
-        services.AddGrpcHealthChecks();
+        // Each asked about looks at once, and whoever watches hears of a change within a second.
+        services.AddGrpcHealthChecks(health =>
+        {
+            health.Services.Map(V1.OtpAuth.Descriptor.FullName, _ => true);
+            health.Services.Map(V1.OtpOperations.Descriptor.FullName, _ => true);
+            health.Services.Map("live", check => check.Name == "live");
+        });
+        // Of a service without a check gRPC's health says UNKNOWN.
+        services.AddHealthChecks().AddCheck("live", () => HealthCheckResult.Healthy());
+        services.Configure<HealthCheckPublisherOptions>(publisher => (publisher.Delay, publisher.Period) = (TimeSpan.Zero, TimeSpan.FromSeconds(1)));
         if (embedded)
         {
             services.AddGrpcReflection();
@@ -217,16 +235,35 @@ internal static class Server
         services.AddSingleton(typeof(IServiceMethodProvider<>), typeof(StrictMethodProvider<>));
     }
 
-    internal static void AddMetrics(IServiceCollection services) => services
+    /// <summary>Traces and logs leave by OTLP alone, so they are made where it is set. The environment has the last word on what the service is called.</summary>
+    private static void AddTelemetry(IServiceCollection services, ConfigurationManager configuration)
+    {
+        services.AddSingleton<Gauges>().AddSingleton<Expiries>();
+        var telemetry = AddMetrics(services).ConfigureResource(resource => resource.AddService("otp-auth-service", serviceVersion: Version).AddEnvironmentVariableDetector());
+        if (!string.IsNullOrEmpty(configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]))
+        {
+            telemetry.WithTracing(traces => traces.AddSource(Spans.SourceName)).WithLogging().UseOtlpExporter();
+        }
+    }
+
+    internal static OpenTelemetryBuilder AddMetrics(IServiceCollection services) => services
         .AddSingleton<Instruments>()
         .AddSingleton<SecurityEvents>()
         .AddOpenTelemetry().WithMetrics(metrics => metrics
-            .AddMeter(Instruments.MeterName)
+            .AddMeter(Instruments.MeterName, "Npgsql", "Microsoft.AspNetCore.Server.Kestrel")
             .AddRuntimeInstrumentation()
             .AddPrometheusExporter());
 
+    private static void AddDraining(IServiceCollection services)
+    {
+        services.AddSingleton<Draining>().AddHostedService(provider => provider.GetRequiredService<Draining>());
+        services.AddHealthChecks().AddCheck<DrainingHealthCheck>("draining");
+        services.AddOptions<HostOptions>().Configure<IOptions<OtpAuthOptions>>((host, options) => host.ShutdownTimeout = options.Value.DrainDelay + Draining.LongestEnd);
+    }
+
     private static void Map(WebApplication app, bool embedded)
     {
+        app.Use(Endpoints.KeepProbesApart);
         var deadlines = app.Services.GetRequiredService<CallDeadlines>();
         app.Use(next => context =>
         {
@@ -243,6 +280,8 @@ internal static class Server
         }
 
         ForManagement(app.MapHealthChecks("/health/live", new HealthCheckOptions { Predicate = _ => false }));
+        // Endpoints are opened once all is prepared: to be there is to have started.
+        ForManagement(app.MapHealthChecks("/health/startup", new HealthCheckOptions { Predicate = _ => false }));
         ForManagement(app.MapHealthChecks("/health/ready"));
         ForManagement(app.MapPrometheusScrapingEndpoint("/metrics"));
     }

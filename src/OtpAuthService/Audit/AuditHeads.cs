@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
 using OtpAuthService.Hosting;
@@ -22,8 +23,13 @@ internal sealed class AuditHeads(
     /// <summary>The newest head when this replica looked last.</summary>
     private long seen;
 
+    private long checkedAt = Stopwatch.GetTimestamp();
+
     /// <summary>Whether the records were as the newest head says when this replica looked last.</summary>
     public bool AreIntact { get; private set; } = true;
+
+    /// <summary>Since this replica last looked, and had heads shipped; since its start where it has not yet.</summary>
+    public TimeSpan SinceChecked => Stopwatch.GetElapsedTime(Volatile.Read(ref checkedAt));
 
     /// <summary>Signs a head now, where anything was added since the last one.</summary>
     /// <returns>What is wrong, so that nothing was signed; null where all is well.</returns>
@@ -73,6 +79,7 @@ internal sealed class AuditHeads(
 
                 var fault = await SignUnlessAnotherDidAsync(stoppingToken) ?? await shipment.ShipAsync(stoppingToken);
                 Report(fault);
+                Volatile.Write(ref checkedAt, Stopwatch.GetTimestamp());
                 if (fault is { Kind: AuditFindingKind.RolledBack })
                 {
                     await lostCommits.FenceAsync(stoppingToken);

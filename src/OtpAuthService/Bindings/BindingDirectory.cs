@@ -3,6 +3,7 @@ using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
 using OtpAuthService.Keys;
 using OtpAuthService.Storage;
+using OtpAuthService.Telemetry;
 
 namespace OtpAuthService.Bindings;
 
@@ -14,12 +15,15 @@ internal sealed class BindingDirectory(
     /// <exception cref="KekUnavailableException">The key cannot be opened.</exception>
     public async ValueTask<CurrentBinding> FindAsync(ContractorRef contractor, Reading reading, CancellationToken cancellation)
     {
+        using var span = Spans.Start("find binding");
         var institution = await institutions.FindAsync(contractor.Institution, cancellation);
         if (reading == Reading.Remembered && keys.TryGet(contractor, out var remembered))
         {
+            span?.SetTag("otp.key_cache", "hit");
             return new CurrentBinding(institution, new BindingReading(remembered.Binding, BindingState.Active), remembered.Credential, FailuresCounted: false);
         }
 
+        span?.SetTag("otp.key_cache", "miss");
         var newest = await newestBindings.FindAsync(contractor);
         if (newest is not { Reading: { State: BindingState.Active } binding })
         {

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Collections.Frozen;
 using System.Net;
 using Microsoft.AspNetCore.Connections.Features;
@@ -17,6 +18,7 @@ internal sealed class CallerDirectory
     private readonly Watched<CallerRegistry>? registry;
     private readonly Caller? local;
     private readonly TimeProvider time;
+    private readonly ConcurrentDictionary<string, DateTimeOffset> shown = new();
 
     /// <param name="options">Where the callers are.</param>
     /// <param name="services">Gives the TLS settings where there are any.</param>
@@ -36,6 +38,12 @@ internal sealed class CallerDirectory
 
     /// <summary>Everybody who may call now.</summary>
     public IEnumerable<Caller> All => [.. registry?.Current.All ?? [], .. local is null ? [] : new[] { local }];
+
+    /// <summary>When the certificate ends that each of them has shown last, to this replica.</summary>
+    public IEnumerable<(string Caller, DateTimeOffset NotAfter)> Shown =>
+        from caller in All
+        where shown.ContainsKey(caller.Id)
+        select (caller.Id, shown[caller.Id]);
 
     /// <returns>The caller, or null where the connection does not identify one.</returns>
     public Caller? Identify(HttpContext call)
@@ -61,6 +69,10 @@ internal sealed class CallerDirectory
             var name = trust.Trusts(peer.Certificate, peer.Sent, now) ? CertificateNames.NameOf(peer.Certificate) : null;
             assessment = new Assessment(trust, callers, name is null ? null : callers.Find(name));
             peer.Assessment = assessment;
+            if (assessment.Caller is { } caller)
+            {
+                shown[caller.Id] = peer.NotAfter;
+            }
         }
 
         return now < peer.NotAfter && !(assessment.Caller?.NotAfter <= now) ? assessment.Caller : null;

@@ -14,7 +14,7 @@ namespace OtpAuthService.Callers;
 /// replica knows its own at once and those of the others within <see cref="Pause"/>, through a table with a row per minute.
 /// </summary>
 internal sealed class FailureTallies(
-    OtpStore store, SecurityEvents events, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<FailureTallies> log) : BackgroundService
+    OtpStore store, CallerDirectory callers, SecurityEvents events, IOptions<OtpAuthOptions> options, TimeProvider time, ILogger<FailureTallies> log) : BackgroundService
 {
     /// <summary>How far back is counted, in whole minutes of the clock.</summary>
     public static readonly TimeSpan Window = TimeSpan.FromMinutes(10);
@@ -23,6 +23,17 @@ internal sealed class FailureTallies(
 
     private readonly ConcurrentDictionary<(string Caller, InstitutionId Institution), Tally> tallies = new();
     private readonly ConcurrentDictionary<InstitutionId, bool> signalled = new();
+
+    /// <summary>Share of each caller's budget that is used, for each institution; 1 and more: spent.</summary>
+    public IEnumerable<(string Caller, InstitutionId Institution, double Share)> Used =>
+        from caller in callers.All
+        from institution in caller.Institutions
+        select (caller.Id, institution, (double)CountOf(caller, institution) / caller.FailureBudget.Stop);
+
+    /// <summary>The same over all callers, as a share of what raises a security event.</summary>
+    public IEnumerable<(InstitutionId Institution, double Share)> UsedByInstitution =>
+        from institution in callers.All.SelectMany(caller => caller.Institutions).Distinct()
+        select (institution, (double)CountAt(institution) / options.Value.InstitutionFailureSignal);
 
     /// <summary>Counts an answer that was a wrong guess; call it for every answer once.</summary>
     public void Count(Submission submission, Answer answer)
@@ -53,17 +64,25 @@ internal sealed class FailureTallies(
         using var stop = stoppingToken.Register(timer.Dispose);
         do
         {
-            try
-            {
-                await ShareAsync();
-            }
-            catch (Exception postponed)
-            {
-                // What was not written is written next time; a replica's own count goes on.
-                log.TalliesNotShared(postponed.Message);
-            }
+            await TryShareAsync();
         }
         while (await timer.WaitForNextTickAsync(CancellationToken.None));
+
+        // Its endpoints have closed by now: what it has counted since is for the other replicas.
+        await TryShareAsync();
+    }
+
+    private async Task TryShareAsync()
+    {
+        try
+        {
+            await ShareAsync();
+        }
+        catch (Exception postponed)
+        {
+            // What was not written is written next time; a replica's own count goes on.
+            log.TalliesNotShared(postponed.Message);
+        }
     }
 
     private async Task ShareAsync()
@@ -119,7 +138,7 @@ internal sealed class FailureTallies(
             events.Raise(level == 2 ? "FAILURE_BUDGET_SPENT" : "FAILURES_OF_CALLER", caller.Id);
         }
 
-        var above = tallies.Where(t => t.Key.Institution == institution).Sum(t => t.Value.Total) >= options.Value.InstitutionFailureSignal;
+        var above = CountAt(institution) >= options.Value.InstitutionFailureSignal;
         if (above && signalled.TryAdd(institution, true))
         {
             events.Raise("FAILURES_AT_INSTITUTION", caller.Id);
@@ -132,6 +151,8 @@ internal sealed class FailureTallies(
 
     private int CountOf(Caller caller, InstitutionId institution) =>
         tallies.TryGetValue((caller.Id, institution), out var tally) ? tally.Total : 0;
+
+    private int CountAt(InstitutionId institution) => tallies.Where(t => t.Key.Institution == institution).Sum(t => t.Value.Total);
 
     private static long MinuteOf(DateTimeOffset moment) => moment.ToUnixTimeSeconds() / 60;
 

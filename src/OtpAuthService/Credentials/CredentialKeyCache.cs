@@ -18,9 +18,16 @@ internal sealed class CredentialKeyCache(IOptions<OtpAuthOptions> options)
     private readonly ICache<ContractorRef, BoundKey> keys = new ConcurrentLruBuilder<ContractorRef, BoundKey>()
         .WithCapacity(options.Value.KeyCacheEntries)
         .WithExpireAfterWrite(options.Value.KeyCacheAge)
+        .WithMetrics()
         .Build();
 
     public int Count => keys.Count;
+
+    /// <summary>Found, since the start.</summary>
+    public long Hits => keys.Metrics.Value!.Hits;
+
+    /// <summary>Looked for in vain, since the start.</summary>
+    public long Misses => keys.Metrics.Value!.Misses;
 
     /// <summary>The caller lets go of the key.</summary>
     public bool TryGet(ContractorRef contractor, [NotNullWhen(true)] out BoundKey? key) =>

@@ -1,4 +1,5 @@
 using System.Net;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 
@@ -6,11 +7,12 @@ namespace OtpAuthService.Hosting;
 
 /// <summary>
 /// Which endpoints calls may come in by: mutual TLS, or plaintext over loopback where nobody's money is at stake. The management endpoint
-/// (health, metrics) takes no calls and is not looked at.
+/// (health, metrics) and the one for probes (grpc.health.v1) take no calls and are not looked at.
 /// </summary>
 internal static class Endpoints
 {
     private const string Management = "Management";
+    private const string Probes = "Probes";
 
     /// <returns>Whether calls come in by plaintext.</returns>
     /// <exception cref="StartRefusedException">One may not be opened, or nobody could call by any of them.</exception>
@@ -23,7 +25,7 @@ internal static class Endpoints
             {
                 RequireTls(name, options);
             }
-            else if (name != Management)
+            else if (name is not (Management or Probes))
             {
                 RequireTryingOut(name, address, options, environment, embedded);
                 plaintext = true;
@@ -50,6 +52,35 @@ internal static class Endpoints
         {
             kestrel.ConfigurationLoader!.Endpoint(name, endpoint => endpoint.ListenOptions.UseHttps(handshakes()));
         }
+    }
+
+    /// <summary>Kubernetes' gRPC probes know no TLS: an endpoint in plaintext that answers them and nothing else. There is none unless it is set.</summary>
+    public static void UseProbes(KestrelServerOptions kestrel, IConfiguration configuration)
+    {
+        if (Of(configuration).Any(endpoint => endpoint.Name == Probes))
+        {
+            kestrel.ConfigurationLoader!.Endpoint(Probes, endpoint =>
+            {
+                endpoint.ListenOptions.Protocols = HttpProtocols.Http2;
+                endpoint.ListenOptions.Use(next => connection =>
+                {
+                    connection.Items[Probes] = true;
+                    return next(connection);
+                });
+            });
+        }
+    }
+
+    /// <summary>Nothing but grpc.health.v1 for whoever comes by the endpoint for probes.</summary>
+    public static Task KeepProbesApart(HttpContext call, RequestDelegate next)
+    {
+        if (call.Features.Get<IConnectionItemsFeature>()?.Items.ContainsKey(Probes) != true || call.Request.Path.StartsWithSegments("/grpc.health.v1.Health"))
+        {
+            return next(call);
+        }
+
+        call.Response.StatusCode = StatusCodes.Status404NotFound;
+        return Task.CompletedTask;
     }
 
     private static IEnumerable<(string Name, BindingAddress Address)> Of(IConfiguration configuration) =>

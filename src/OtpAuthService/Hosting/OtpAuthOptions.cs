@@ -60,6 +60,13 @@ internal sealed class OtpAuthOptions : IValidatableObject
     /// <summary>File that signed heads of the audit chains are appended to, a line of JSON each; to be carried off the database's machine. Optional: number and hash are also in the log.</summary>
     public string? AuditHeadsFile { get; set; }
 
+    /// <summary>
+    /// How long a replica that is told to stop goes on deciding while it says that it is not ready: until whoever sends it calls has heard of that. 0 s to
+    /// 60 s, default 0 s; 5 s behind a balancer that looks every second or two.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:01:00", ErrorMessage = "OtpAuth__DrainDelay must be from 00:00:00 to 00:01:00.")]
+    public TimeSpan DrainDelay { get; set; }
+
     /// <summary>For tests whose clock is their own. Not a setting: the binder sets public properties only.</summary>
     internal bool TrustAnyClock { get; set; }
 

@@ -40,6 +40,7 @@ internal sealed class CallInterceptor(CallerDirectory callers, CallRates rates, 
     {
         var began = Stopwatch.GetTimestamp();
         var status = StatusCode.OK;
+        var span = Spans.StartCall(context.Method);
         try
         {
             Admit(context);
@@ -68,6 +69,7 @@ internal sealed class CallInterceptor(CallerDirectory callers, CallRates rates, 
         }
         finally
         {
+            Spans.EndCall(span, status);
             instruments.CallEnded(context.Method, status, Stopwatch.GetElapsedTime(began));
         }
     }

@@ -20,6 +20,9 @@ internal sealed class StoreMonitor(
     /// <summary>With the pause, what a call waits at most for a database that hangs: 850 ms.</summary>
     private static readonly TimeSpan ProbeDeadline = TimeSpan.FromMilliseconds(700);
 
+    /// <summary>This machine's clock less the database's, as the last probe that was answered showed it; zero on SQLite, which has no clock of its own.</summary>
+    public TimeSpan ClockOffset { get; private set; }
+
     /// <summary>One probe; also the last step of the start.</summary>
     public async Task ProbeAsync(CancellationToken cancellation)
     {
@@ -62,7 +65,8 @@ internal sealed class StoreMonitor(
                 return ("the database takes no writes", "It is a standby or read-only: connect to the primary.");
             }
 
-            var offset = clock is { } theirs ? (time.GetUtcNow() - theirs).Duration() : TimeSpan.Zero;
+            ClockOffset = clock is { } theirs ? time.GetUtcNow() - theirs : TimeSpan.Zero;
+            var offset = ClockOffset.Duration();
             if (offset > options.Value.MaxClockOffset && !options.Value.TrustAnyClock)
             {
                 return ("the clock cannot be trusted", $"It differs from the database's by {offset.TotalSeconds:F0} s: set both by NTP.");

@@ -122,6 +122,7 @@ internal sealed class DecisionLedger
     {
         try
         {
+            Spans.Waited(batch);
             batch.RemoveAll(LeaveOut);
             await SettleAsync(confirms ? await ConfirmAsync(batch) : batch);
         }
@@ -161,6 +162,7 @@ internal sealed class DecisionLedger
 
         if (matched.Count > 0)
         {
+            using var spans = Spans.Start("ask replay cache", batch);
             await replays.AskAsync(matched);
         }
 
@@ -217,7 +219,7 @@ internal sealed class DecisionLedger
             return await WriteAsync(careful: true);
         }
 
-        Task<List<PendingDecision>> WriteAsync(bool careful) => OnChainAsync(chain => store.WriteDirectlyAsync(
+        Task<List<PendingDecision>> WriteAsync(bool careful) => OnChainAsync(CommitWay.Statement, proposed, chain => store.WriteDirectlyAsync(
             (connection, stop) => ProposalStatement.WriteAsync(connection, proposed, chain, names, now, careful, stop), CancellationToken.None));
     }
 
@@ -254,7 +256,7 @@ internal sealed class DecisionLedger
 
         try
         {
-            var settled = await OnChainAsync(chain => store.WriteAsync(
+            var settled = await OnChainAsync(CommitWay.Transaction, batch, chain => store.WriteAsync(
                 (db, stop) => SettleAsync(db, batch, chain, names, Now, stop), CancellationToken.None, within));
             foreach (var (pending, _, refusal) in settled.Where(s => s.Refusal is not null))
             {
@@ -292,12 +294,15 @@ internal sealed class DecisionLedger
     }
 
     /// <summary>Runs a transaction that adds to a chain of audit records, and lets go of the chain.</summary>
-    private async Task<T> OnChainAsync<T>(Func<AuditChain, Task<(T Result, ChainLink End)>> write)
+    private async Task<T> OnChainAsync<T>(CommitWay way, List<PendingDecision> batch, Func<AuditChain, Task<(T Result, ChainLink End)>> write)
     {
         var chain = await chains.TakeAsync();
+        var (began, committed) = (Stopwatch.GetTimestamp(), false);
+        using var spans = Spans.Start("decide", batch).Tag("otp.way", way.ToString());
         try
         {
             var (result, end) = await write(chain);
+            committed = true;
             chains.Extend(chain, end);
             return result;
         }
@@ -306,6 +311,10 @@ internal sealed class DecisionLedger
             // Else it is not known whether the chain goes further: nobody adds to it any more.
             chains.GiveBack(chain);
             throw;
+        }
+        finally
+        {
+            instruments.CommitEnded(way, batch.Count, committed, Stopwatch.GetElapsedTime(began));
         }
     }
 
@@ -387,7 +396,8 @@ internal sealed class DecisionLedger
         {
             if (answer is not null)
             {
-                instruments.Decided(pending.Submission, answer);
+                Spans.Answered(pending.Call, answer);
+                instruments.Decided(pending, answer);
                 failures.Count(pending.Submission, answer);
             }
 

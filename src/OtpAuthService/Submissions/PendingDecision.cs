@@ -57,6 +57,9 @@ internal sealed record PendingDecision(Submission Submission, Func<Turn, ValueTa
     /// <summary>The row of the credential that the act binds: it asks who else has it.</summary>
     public long? Binds { get; init; }
 
+    /// <summary>The span of its call; null where nobody traces.</summary>
+    public Activity? Call { get; } = Activity.Current;
+
     /// <summary>When it began to wait, as <see cref="Stopwatch"/> tells time.</summary>
     public long Since { get; } = Stopwatch.GetTimestamp();
 

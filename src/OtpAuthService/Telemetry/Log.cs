@@ -93,6 +93,9 @@ internal static partial class Log
     [LoggerMessage(33, LogLevel.Warning, "The service's role in PostgreSQL can alter and remove audit records: run it as otp_service, see deploy/make-roles.sql")]
     public static partial void AuditCanBeRewritten(this ILogger log);
 
+    [LoggerMessage(34, LogLevel.Information, "Stopping: not ready from now on, endpoints close in {Seconds} s")]
+    public static partial void Draining(this ILogger log, double seconds);
+
     [LoggerMessage(55, LogLevel.Error, "A diagnosis could not look at '{Subject}'")]
     public static partial void CheckFailed(this ILogger log, Exception failure, string subject);
 

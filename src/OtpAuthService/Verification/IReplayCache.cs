@@ -9,6 +9,9 @@ internal interface IReplayCache
     /// <summary>True while it is left out and the database decides alone.</summary>
     bool IsDegraded { get; }
 
+    /// <summary>True while it was found to fail so often that it is not asked.</summary>
+    bool IsBreakerOpen { get; }
+
     /// <summary>Notes on each OTP the highest step of its credential that is known to be used, if any; never fails.</summary>
     ValueTask AskAsync(IReadOnlyList<CheckedOtp> otps);
 

@@ -12,6 +12,8 @@ internal sealed class InProcessReplayCache(TimeProvider time) : IReplayCache
 
     public bool IsDegraded => false;
 
+    public bool IsBreakerOpen => false;
+
     public ValueTask AskAsync(IReadOnlyList<CheckedOtp> otps)
     {
         var now = time.GetUtcNow();

@@ -2,6 +2,7 @@ using OtpAuthService.Bindings;
 using OtpAuthService.Credentials;
 using OtpAuthService.Institutions;
 using OtpAuthService.Submissions;
+using OtpAuthService.Telemetry;
 
 namespace OtpAuthService.Verification;
 
@@ -15,6 +16,7 @@ internal sealed class OtpChecker(TimeProvider time)
     public CheckedOtp Check(KeyedCredential credential, Institution institution, Otp otp)
     {
         var window = AcceptanceWindow.Of(credential, institution, time.GetUtcNow());
+        using var span = Spans.Start("match")?.SetTag("otp.window", window.Last.Value - window.First.Value + 1);
         if (otp.Length != credential.Digits)
         {
             return new CheckedOtp(credential, FitsCredential: false, window, Step: null, otp);

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using OtpAuthService.Credentials;
@@ -37,12 +38,14 @@ internal sealed class RedisReplayCache : IReplayCache
     private readonly IConnectionMultiplexer redis;
     private readonly Lazy<string> deployment;
     private readonly Lazy<byte[]> memberKey;
+    private readonly Instruments instruments;
     private readonly ResiliencePipeline pipeline;
     private readonly CircuitBreakerStateProvider breaker = new();
 
-    public RedisReplayCache(IConnectionMultiplexer redis, DataKeys dataKeys, ILogger<RedisReplayCache> log)
+    public RedisReplayCache(IConnectionMultiplexer redis, DataKeys dataKeys, Instruments instruments, ILogger<RedisReplayCache> log)
     {
         this.redis = redis;
+        this.instruments = instruments;
         deployment = new Lazy<string>(() => Convert.ToHexStringLower(dataKeys.Derive("otpauth.v1 replay cache key").AsSpan(0, 8)));
         memberKey = new Lazy<byte[]>(() => dataKeys.Derive("otpauth.v1 replay cache member"));
         pipeline = new ResiliencePipelineBuilder()
@@ -68,7 +71,9 @@ internal sealed class RedisReplayCache : IReplayCache
             .Build();
     }
 
-    public bool IsDegraded => !redis.IsConnected || breaker.CircuitState != CircuitState.Closed;
+    public bool IsDegraded => !redis.IsConnected || IsBreakerOpen;
+
+    public bool IsBreakerOpen => breaker.CircuitState != CircuitState.Closed;
 
     public async ValueTask AskAsync(IReadOnlyList<CheckedOtp> otps)
     {
@@ -76,7 +81,7 @@ internal sealed class RedisReplayCache : IReplayCache
         {
             var steps = BySteps(otps);
             var answers = await pipeline.ExecuteAsync(
-                static async (call, _) => await Task.WhenAll(call.Steps.Select(call.Cache.AskAsync)).WaitAsync(Patience, CancellationToken.None),
+                static async (call, _) => await call.Cache.AskAsync(call.Steps),
                 (Cache: this, Steps: steps));
             foreach (var ((step, asking), used) in steps.Zip(answers))
             {
@@ -134,6 +139,21 @@ internal sealed class RedisReplayCache : IReplayCache
         }
 
         return steps;
+    }
+
+    private async Task<bool[][]> AskAsync(Dictionary<(int Period, TimeStep Step), List<CheckedOtp>> steps)
+    {
+        var (began, answered) = (Stopwatch.GetTimestamp(), false);
+        try
+        {
+            var answers = await Task.WhenAll(steps.Select(AskAsync)).WaitAsync(Patience, CancellationToken.None);
+            answered = true;
+            return answers;
+        }
+        finally
+        {
+            instruments.ReplayCacheAsked(answered, Stopwatch.GetElapsedTime(began));
+        }
     }
 
     private Task<bool[]> AskAsync(KeyValuePair<(int Period, TimeStep Step), List<CheckedOtp>> step) =>

@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Time.Testing;
+using OpenTelemetry.Exporter;
 using OtpAuthService.Hosting;
 using OtpAuthService.V1;
 
@@ -94,6 +95,8 @@ internal sealed class OtpService : IAsyncDisposable
                 builder.Services.AddSingleton<TimeProvider>(clock);
                 builder.Services.PostConfigure<OtpAuthOptions>(options => options.TrustAnyClock = !checksClock);
                 builder.Services.PostConfigure(configure);
+                // A test that looks twice in a moment is to see what has happened in between.
+                builder.Services.Configure<PrometheusAspNetCoreOptions>(exporter => exporter.ScrapeResponseCacheDurationMilliseconds = 0);
                 exchange?.Invoke(builder.Services);
                 builder.Logging.ClearProviders();
                 builder.Logging.AddProvider(errors);

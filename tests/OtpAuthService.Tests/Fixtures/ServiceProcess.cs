@@ -50,6 +50,13 @@ internal sealed partial class ServiceProcess : IAsyncDisposable
         return stores.Kind == StoreKind.Sqlite ? [first] : [first, await StartAsync(stores)];
     }
 
+    /// <summary>As an orchestrator takes a replica out: SIGTERM, and the code that it exits with.</summary>
+    public Task<int> TerminateAsync()
+    {
+        process.Signal("TERM");
+        return process.WaitForExitAsync();
+    }
+
     public ValueTask DisposeAsync()
     {
         channel.Dispose();

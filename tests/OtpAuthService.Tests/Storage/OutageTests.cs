@@ -244,7 +244,7 @@ public class OutageTests
         }
 
         Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now, 1))).Outcome, Is.EqualTo(Outcome.Accepted));
-        await ExpectMetricAsync("otp_replay_cache_degraded", 1);
+        await service.ExpectMetricAsync("otp_replay_cache_degraded", 1);
         Assert.That(await StatusAsync("/health/ready"), Is.EqualTo(HttpStatusCode.OK), "Redis gone does not turn ready off");
 
         await redis.StartAsync();
@@ -252,7 +252,7 @@ public class OutageTests
             async () =>
             {
                 await service.Auth.VerifyAsync(contractor, token.At(Now));
-                return await MetricAsync("otp_replay_cache_degraded") == 0;
+                return await service.MetricAsync("otp_replay_cache_degraded") == 0;
             },
             "Redis is asked again");
         Assert.That((await service.Auth.VerifyAsync(contractor, token.At(Now, 1))).Outcome, Is.EqualTo(Outcome.AlreadyUsed));
@@ -341,15 +341,5 @@ public class OutageTests
     {
         using var response = await Http.GetAsync(service.ManagementAddress + path);
         return response.StatusCode;
-    }
-
-    private Task ExpectMetricAsync(string name, double value) =>
-        Eventually.IsTrueAsync(async () => await MetricAsync(name) == value, $"{name} is {value}");
-
-    private async Task<double> MetricAsync(string name)
-    {
-        var metrics = await Http.GetStringAsync(service.ManagementAddress + "/metrics");
-        var line = metrics.Split('\n').Single(l => l.StartsWith(name + "{", StringComparison.Ordinal) || l.StartsWith(name + " ", StringComparison.Ordinal));
-        return double.Parse(line.Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture);
     }
 }
