@@ -110,9 +110,10 @@ internal static class Program
                 Audit.QueryCommand.Create(),
                 Audit.VerifyCommand.Create(),
             },
-            new Command("event", "What the bank tells its contractors of: stream.")
+            new Command("event", "What the bank tells its contractors of: stream, reapply.")
             {
                 Event.StreamCommand.Create(),
+                Event.ReapplyCommand.Create(),
             },
             new Command("caller", "Who may call the service, in the callers' file: list, check, add, remove.")
             {

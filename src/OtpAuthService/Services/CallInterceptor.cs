@@ -49,7 +49,8 @@ internal sealed class CallInterceptor(CallerDirectory callers, CallRates rates, 
         catch (Exception failure)
         {
             var error = GrpcErrors.Of(failure);
-            status = error.StatusCode;
+            // A call that its deadline ends is told of that by the framework, and is not one that its caller gave up.
+            status = error.StatusCode == StatusCode.Cancelled && context.Deadline <= TimeProvider.System.GetUtcNow().UtcDateTime ? StatusCode.DeadlineExceeded : error.StatusCode;
             if (status == StatusCode.Internal)
             {
                 log.CallFailed(context.Method, failure);

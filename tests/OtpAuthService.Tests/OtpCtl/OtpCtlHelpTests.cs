@@ -56,7 +56,7 @@ public sealed partial class OtpCtlHelpTests
 
         Assert.That(sending.Except(changing), Is.EquivalentTo(["binding verify", "binding check-otp"]));
         // What the service is not asked, and what it answers once and never again.
-        Assert.That(changing.Except(sending), Is.EquivalentTo(["caller add", "caller remove", "migrate", "export fetch"]));
+        Assert.That(changing.Except(sending), Is.EquivalentTo(["caller add", "caller remove", "migrate", "export fetch", "event reapply"]));
 
         static IEnumerable<string> Options(string path) => path.Split(' ', StringSplitOptions.RemoveEmptyEntries)
             .Aggregate((Command)Tool.Commands(), (at, name) => at.Subcommands.Single(c => c.Name == name)).Options.Select(option => option.Name);

@@ -34,11 +34,16 @@ public class CallDeadlineTests
     public async Task Verify_WithoutADeadlineAndNotDecided_IsDeadlineExceeded()
     {
         var (contractor, token) = await service.RegisteredAsync();
-        await using var held = await HeldLedger.OfAsync(service);
+        await using (await HeldLedger.OfAsync(service))
+        {
+            var error = await Assert.ThrowsAsync<RpcException>(async () => await service.Auth.VerifyAsync(contractor, token.At(service.Clock.GetUtcNow())));
+            Assert.That(error!.StatusCode, Is.EqualTo(StatusCode.DeadlineExceeded));
+        }
 
-        var error = await Assert.ThrowsAsync<RpcException>(async () => await service.Auth.VerifyAsync(contractor, token.At(service.Clock.GetUtcNow())));
-
-        Assert.That(error!.StatusCode, Is.EqualTo(StatusCode.DeadlineExceeded));
+        await Eventually.IsTrueAsync(
+            async () => await service.MetricAsync(
+                "rpc_server_call_duration_seconds_count", ("rpc_method", "otpauth.v1.OtpAuth/Verify"), ("rpc_response_status_code", "DeadlineExceeded")) > 0,
+            "the metric says so too");
     }
 
     /// <summary>Calls whose message never comes; what is no timeout in gRPC's words is none, and too many hours are too many.</summary>
