@@ -73,11 +73,28 @@ internal sealed class OtpService : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         channel.Dispose();
-        await app.DisposeAsync();
+        await EndAsync(app);
         if (ownsStores)
         {
             stores.Dispose();
         }
+    }
+
+    /// <summary>
+    /// At once: calls under way are cut. Disposed of alone, it would never be collected: what publishes its health goes on until it is stopped.
+    /// </summary>
+    private static async Task EndAsync(WebApplication app)
+    {
+        try
+        {
+            await app.StopAsync(new CancellationToken(canceled: true));
+        }
+        catch (OperationCanceledException)
+        {
+            // It has not waited.
+        }
+
+        await app.DisposeAsync();
     }
 
     private static async Task<OtpService> StartAsync(
@@ -107,7 +124,7 @@ internal sealed class OtpService : IAsyncDisposable
         }
         catch
         {
-            await app.DisposeAsync();
+            await EndAsync(app);
             throw;
         }
 
