@@ -65,10 +65,17 @@ if ((${#missing[@]} > 0)); then
 fi
 
 # npm takes seconds to find that nothing changed: compare what was asked for with what was installed last.
-cd clients/node
-wanted=$(sha256sum package.json package-lock.json)
-if [[ ! -e node_modules/.prepared || $(<node_modules/.prepared) != "$wanted" ]]; then
-  echo "installing Node.js modules"
-  npm install --omit-lockfile-registry-resolved --no-audit --no-fund --ignore-scripts --loglevel=error
-  sha256sum package.json package-lock.json >node_modules/.prepared
-fi
+install_modules() (
+  cd "$1"
+  wanted=$(sha256sum package.json package-lock.json)
+  if [[ ! -e node_modules/.prepared || $(<node_modules/.prepared) != "$wanted" ]]; then
+    echo "installing Node.js modules of $1"
+    npm install --omit-lockfile-registry-resolved --no-audit --no-fund --ignore-scripts --loglevel=error
+    sha256sum package.json package-lock.json >node_modules/.prepared
+  fi
+)
+
+# Clients in Node.js, and buf.
+install_modules clients/node
+# Helm, and the types of what Kubernetes takes.
+install_modules ../deploy/checks

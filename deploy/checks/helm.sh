@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The Helm chart: its values, what they render to, and what must not be rendered. Nothing is installed: there is no cluster here.
 # deploy/checks/helm.sh --write brings up to date what the chart has from elsewhere: the table in its README, alerts, dashboards.
-# shellcheck source=deploy/checks/checking.sh
+# shellcheck source=deploy/checks/checking.sh disable=SC2016,SC2317
 source "$(dirname "${BASH_SOURCE[0]}")/checking.sh"
 
 chart=helm/otp-auth-service

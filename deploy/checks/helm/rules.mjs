@@ -394,7 +394,8 @@ const rules = {
         }
       }
 
-      if (!job || !isHook(job) || !(job.spec.backoffLimit >= 0) || !(job.spec.activeDeadlineSeconds > 0) || job.spec.template.spec.restartPolicy !== 'Never') {
+      if (!job || !isHook(job) || !(job.spec.backoffLimit >= 0) || !(job.spec.activeDeadlineSeconds > 0) || job.spec.template.spec.restartPolicy !== 'Never'
+        || !job.spec.podFailurePolicy.rules.some(({ action, onExitCodes }) => action === 'FailJob' && String(onExitCodes?.values) === '2,3')) {
         yield 'the job is no hook, or has no end';
         return;
       }
@@ -404,7 +405,8 @@ const rules = {
         yield 'the job does not run otpctl migrate --apply of the same image';
       }
 
-      const secrets = workload => workload.spec.template.spec.volumes.filter(volume => volume.secret).flatMap(volume => (volume.secret.items ?? [{ key: '*' }]).map(item => `${volume.secret.secretName}/${item.key}`));
+      // Roots of certificates may be the same.
+      const secrets = workload => workload.spec.template.spec.volumes.filter(volume => volume.secret && volume.name !== 'postgres-tls').flatMap(volume => (volume.secret.items ?? [{ key: '*' }]).map(item => `${volume.secret.secretName}/${item.key}`));
       yield* secrets(job).filter(secret => secrets(release.deployment).includes(secret)).map(secret => `the job and the service both have ${secret}`);
       yield* job.spec.template.spec.volumes.filter(volume => !['postgres', 'postgres-tls', 'tmp'].includes(volume.name)).map(volume => `the job has ${volume.name}`);
       // What the chart makes is not there yet.
@@ -422,6 +424,7 @@ const rules = {
       release => { release.one('NetworkPolicy', 'migration').metadata.annotations['helm.sh/hook-weight'] = '1'; },
       release => { delete release.job.spec.activeDeadlineSeconds; },
       release => { release.job.spec.template.spec.restartPolicy = 'OnFailure'; },
+      release => { release.job.spec.podFailurePolicy.rules.shift(); },
       release => { release.job.spec.template.spec.containers[0].args.pop(); },
       release => { release.job.spec.template.spec.volumes[0] = release.deployment.spec.template.spec.volumes.find(volume => volume.name === 'postgres'); },
       release => { release.job.spec.template.spec.volumes.push({ name: 'kek', secret: { secretName: 'otp-kek' } }); },
