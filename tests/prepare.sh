@@ -65,7 +65,8 @@ if ((${#missing[@]} > 0)); then
 fi
 
 # npm takes seconds to find that nothing changed: compare what was asked for with what was installed last.
-install_modules() (
+install_modules() {
+  local wanted
   cd "$1"
   wanted=$(sha256sum package.json package-lock.json)
   if [[ ! -e node_modules/.prepared || $(<node_modules/.prepared) != "$wanted" ]]; then
@@ -73,9 +74,8 @@ install_modules() (
     npm install --omit-lockfile-registry-resolved --no-audit --no-fund --ignore-scripts --loglevel=error
     sha256sum package.json package-lock.json >node_modules/.prepared
   fi
-)
+}
 
-# Clients in Node.js, and buf.
-install_modules clients/node
-# Helm, and the types of what Kubernetes takes.
-install_modules ../deploy/checks
+# Clients, and buf; Helm, and the types of what Kubernetes takes.
+(install_modules clients/node)
+(install_modules ../deploy/checks)

@@ -56,14 +56,16 @@ render() {
 
 # Where a check runs, bash heeds no "set -e": every step says what becomes of its failure.
 
-# Every value set of ci/; the default one with a setting changed, and under the longest name that Helm takes for a release; and what the README shows.
+# Every value set of ci/; the default one with a setting changed, and with all that is named under the longest name that Helm takes for a release; and what
+# the README shows.
 render_all() {
   local values
   for values in "$chart"/ci/*-values.yaml; do
     render otp "$work/chart" --values "$values" >"$work/sets/$(basename "$values" -values.yaml).yaml" || return 1
   done
   render otp "$work/chart" --values "$chart/ci/default-values.yaml" --set settings.dataKeyAge=02:00:00 >"$work/sets/changed.yaml" || return 1
-  render "$(printf 'n%.0s' {1..53})" "$work/chart" --values "$chart/ci/default-values.yaml" >"$work/sets/long.yaml" || return 1
+  render "$(printf 'n%.0s' {1..53})" "$work/chart" --values "$chart/ci/default-values.yaml" \
+    --set autoscaling.enabled=true,dashboards.enabled=true,prometheusRule.enabled=true,service.clusterIP.enabled=true,serviceMonitor.enabled=true >"$work/sets/long.yaml" || return 1
   sed -n '/^```yaml$/,/^```$/p' "$chart/README.md" | sed '/^```/d' >"$work/readme-values.yaml"
   render otp "$work/chart" --values "$work/readme-values.yaml" >"$work/sets/readme.yaml"
 }
