@@ -437,7 +437,7 @@ const rules = {
     *wrong(release) {
       const names = [...Object.keys(release.settings), ...release.workloads.flatMap(containersOf).flatMap(container => container.env ?? []).map(entry => entry.name)];
       yield* names.filter(name => name.startsWith('OtpAuth__') && !known.has(name.replace(/_FILE$/, ''))).map(name => `${name} is no property of the service's options`);
-      yield* names.filter(name => !/^(OtpAuth__|ConnectionStrings__(Postgres|Redis)_FILE$|Kestrel__Endpoints__(Grpc|Management|Probes)__(Url|Protocols)$|DOTNET_EnableDiagnostics$|OTEL_|POD_|Logging__)/.test(name))
+      yield* names.filter(name => !/^(OtpAuth__|ConnectionStrings__(Postgres|Redis)_FILE$|Kestrel__Endpoints__(Grpc|Management|Probes)__(Url|Protocols)$|DOTNET_EnableDiagnostics$|HOME$|OTEL_|POD_|Logging__)/.test(name))
         .map(name => `${name} is not known here`);
       yield* Object.entries(release.settings).filter(([, value]) => typeof value !== 'string').map(([name]) => `${name} is no text`);
       yield* Object.entries(release.settings).filter(([, value]) => /^[0-9.]+e[+-]?[0-9]+$/.test(value)).map(([name, value]) => `${name} is ${value}`);

@@ -175,6 +175,8 @@ to everybody else, as the service asks of the KEK. (With 0400 it would come to t
 {{- $values := .Values -}}
 # Keys are in this process's memory: nobody attaches to it.
 DOTNET_EnableDiagnostics: "0"
+# .NET looks for certificates below it, and does not start TLS without one, whatever user the platform gives. Nobody can write there.
+HOME: /
 Kestrel__Endpoints__Grpc__Url: "https://*:5080"
 Kestrel__Endpoints__Management__Url: "http://*:5081"
 Kestrel__Endpoints__Probes__Url: "http://*:5082"
