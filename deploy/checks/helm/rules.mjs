@@ -545,7 +545,9 @@ const rules = {
         const [endpoint] = spec.endpoints;
         if (found.length !== 1 || found[0].spec.ports[0].name !== endpoint.port || found[0].spec.ports[0].port !== 5081 || found[0].spec.publishNotReadyAddresses !== true) {
           yield 'it does not lead to the service for management, with all pods';
-        } else if (found[0].metadata.labels[spec.jobLabel] !== 'otp-auth-service') {
+        }
+
+        if (!endpoint.relabelings.some(({ targetLabel, replacement }) => targetLabel === 'job' && replacement === 'otp-auth-service')) {
           yield 'the job is not otp-auth-service';
         }
 
@@ -556,7 +558,7 @@ const rules = {
     },
     broken: [
       release => { release.all('ServiceMonitor')[0].spec.selector.matchLabels['app.kubernetes.io/component'] = 'service'; },
-      release => { delete release.all('ServiceMonitor')[0].spec.jobLabel; },
+      release => { release.all('ServiceMonitor')[0].spec.endpoints[0].relabelings[0].replacement = 'otp'; },
       release => { release.all('ServiceMonitor')[0].spec.endpoints[0].scrapeTimeout = '30s'; },
       release => { release.manifests = release.manifests.filter(manifest => manifest.kind !== 'ServiceMonitor'); },
     ],
