@@ -6,8 +6,8 @@ import { parse } from 'yaml';
 
 const [helm, chart] = process.argv.slice(2);
 const render = values => {
-  const { status, stdout, stderr } = spawnSync(
-    helm, ['template', 'otp', chart, '--kube-version', '1.30.0', '--values', `${chart}/ci/default-values.yaml`, '--values', '-'], { input: JSON.stringify(values), encoding: 'utf8' });
+  const options = ['--kube-version', '1.30.0', '--values', `${chart}/ci/default-values.yaml`, '--values', '-'];
+  const { status, stdout, stderr } = spawnSync(helm, ['template', 'otp', chart, ...options], { input: JSON.stringify(values), encoding: 'utf8' });
   return { refused: status !== 0, said: stdout + stderr };
 };
 

@@ -2,7 +2,7 @@
 // Some are broken on purpose: where tsc finds nothing wrong with them, it fails.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Release } from './release.mjs';
+import { Release } from './rules/release.mjs';
 
 const [from, to] = process.argv.slice(2);
 const modules = {

@@ -65,6 +65,10 @@ export const containersOf = workload => [...workload.spec.template.spec.initCont
 
 export const selects = (selector, labels) => Object.entries(selector).every(([name, value]) => labels[name] === value);
 
+// The service's pods, and not the migration's.
+export const selectsService = (release, selector) =>
+  selects(selector, labelsOf(release.deployment)) && !(release.job && selects(selector, labelsOf(release.job)));
+
 export const labelsOf = workload => workload.spec.template.metadata.labels;
 
 export const isHook = manifest => 'helm.sh/hook' in (manifest.metadata.annotations ?? {});
