@@ -13,13 +13,16 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Labels of what belongs to a component: service, management, migration. Call with (dict "root" $ "component" "service"). */}}
+{{/*
+Labels of what belongs to a component: service, management, migration. Call with (dict "root" $ "component" "service"), and "more" where there are more,
+which win over the common ones.
+*/}}
 {{- define "otp.labels" -}}
 {{ include "otp.selector" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- with .root.Values.commonLabels }}
+{{- with merge (dict) (default (dict) .more) .root.Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}

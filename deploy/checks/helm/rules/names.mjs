@@ -69,6 +69,10 @@ export default {
         const labels = { ...metadata.labels, ...spec?.template?.metadata.labels };
         yield* Object.entries(labels).filter(([, value]) => !label.test(value)).map(([key, value]) => `${name}: ${key} is ${value}`);
         yield* needed.filter(key => !(key in labels)).map(key => `${name} lacks the label ${key}`);
+        if (kind === 'Deployment' && release.set === 'everything' && labels.part !== 'service') {
+          yield 'a pod\'s label does not win over a common one';
+        }
+
         if (release.set === 'everything' && labels.team !== 'internet-banking') {
           yield `${name} lacks a common label`;
         }
@@ -82,6 +86,7 @@ export default {
       release => { release.all('Service')[0].metadata.name = 'a'.repeat(64); },
       release => { release.manifests[0].metadata.name = 'a_b'; },
       release => { release.manifests.push(release.manifests[0]); },
+      release => { release.deployment.spec.template.metadata.labels.part = 'otp'; },
       release => { release.manifests[0].metadata.labels.bad = '-'; },
       release => { delete release.manifests[1].metadata.labels['app.kubernetes.io/instance']; },
       release => { delete release.all('Job')[0].spec.template.metadata.labels.team; delete release.all('Job')[0].metadata.labels.team; },
