@@ -28,7 +28,7 @@ public sealed class OtpAuthTls
 
     /// <summary>
     /// How long a connection is used, 1 s to 1 day; calls under way when it ends are finished on it. Default: 5 minutes, which is
-    /// therefore how soon a replaced certificate is out of use and a new replica of the service gets its share, at the price of a
+    /// therefore how soon a replaced certificate is out of use and a new replica behind a load balancer gets its share, at the price of a
     /// handshake of milliseconds.
     /// </summary>
     public TimeSpan ConnectionLifetime { get; init; } = TimeSpan.FromMinutes(5);

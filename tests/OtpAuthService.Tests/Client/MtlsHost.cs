@@ -31,6 +31,8 @@ internal sealed class MtlsHost : IAsyncDisposable
     /// <summary>With the IP address as its host.</summary>
     public string Address => host.Urls.Single();
 
+    public int Port => new Uri(Address).Port;
+
     /// <summary>The calls that arrived, in their order.</summary>
     public IReadOnlyCollection<SeenCall> Calls => seen.Calls;
 
@@ -41,14 +43,18 @@ internal sealed class MtlsHost : IAsyncDisposable
     /// <param name="clients">The root that client certificates have to lead to.</param>
     /// <param name="certificate">The server's, asked for at each handshake.</param>
     /// <param name="protocols">Versions of TLS.</param>
+    /// <param name="at">Where it listens; else at 127.0.0.1, on a free port.</param>
     public static async Task<MtlsHost> StartAsync(
-        X509Certificate2 clients, Func<X509Certificate2> certificate, SslProtocols protocols = SslProtocols.Tls12 | SslProtocols.Tls13)
+        X509Certificate2 clients,
+        Func<X509Certificate2> certificate,
+        SslProtocols protocols = SslProtocols.Tls12 | SslProtocols.Tls13,
+        IPEndPoint? at = null)
     {
         var seen = new Seen();
         // Empty: the settings of the real service lie in the same folder.
         var builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
-            kestrel.Listen(IPAddress.Loopback, 0, listen =>
+            kestrel.Listen(at ?? new(IPAddress.Loopback, 0), listen =>
             {
                 listen.Protocols = HttpProtocols.Http2;
                 listen.UseHttps(https => Require(https, clients, certificate, protocols));
@@ -61,6 +67,9 @@ internal sealed class MtlsHost : IAsyncDisposable
         await host.StartAsync();
         return new(host, seen);
     }
+
+    /// <summary>As a replica that is taken out: what it has begun is ended, and it listens no more.</summary>
+    public Task StopAsync() => host.StopAsync();
 
     public ValueTask DisposeAsync() => host.DisposeAsync();
 

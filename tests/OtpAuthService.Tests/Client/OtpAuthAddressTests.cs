@@ -12,6 +12,9 @@ public sealed class OtpAuthAddressTests
     [TestCase("http://loopback", Description = "Uri turns it into localhost")]
     [TestCase("https://otp.example")]
     [TestCase("https://192.0.2.1:5080")]
+    [TestCase("dns:///otp-headless.bank.svc:5080")]
+    [TestCase("dns:///localhost")]
+    [TestCase("DNS:///[::1]:5080")]
     public void Create_TlsOrLoopback_Succeeds(string address) => Assert.That(() => OtpAuthChannel.Create(address).Dispose(), Throws.Nothing);
 
     [TestCase("http://otp.example:5080")]
@@ -29,6 +32,13 @@ public sealed class OtpAuthAddressTests
     [TestCase("localhost:5080")]
     [TestCase("ftp://127.0.0.1")]
     [TestCase("unix:/run/otp.sock")]
+    [TestCase("dns://otp-headless:5080", Description = "a name server would stand there")]
+    [TestCase("dns:otp-headless:5080")]
+    [TestCase("dns:///")]
+    [TestCase("dns:////otp-headless")]
+    [TestCase("dns:///otp-headless:port")]
+    [TestCase("dns:///otp-headless:5080/path")]
+    [TestCase("dns:///user@otp-headless:5080")]
     public void Create_NotAnAddress_IsRefused(string address) =>
         Assert.That(() => OtpAuthChannel.Create(address), Throws.ArgumentException.With.Message.Contains("https://host:port"));
 }

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using OtpAuthService.Client;
 using OtpAuthService.Tests.Fixtures;
 
@@ -94,48 +93,5 @@ public sealed class OtpAuthTlsRotationTests
         return Eventually.IsTrueAsync(
             () => Task.FromResult(host.Calls.Any(call => !known.Contains(call.Connection) && call.Serial == certificate.SerialNumber)),
             "another connection is made, with that certificate");
-    }
-
-    /// <summary>Callers that do not pause.</summary>
-    private sealed class RunningCalls : IAsyncDisposable
-    {
-        private readonly OtpAuthChannel channel;
-        private readonly Task[] callers;
-        private readonly ConcurrentBag<Exception> failures = [];
-        private volatile bool stopped;
-
-        public RunningCalls(string address, OtpAuthTls tls)
-        {
-            channel = OtpAuthChannel.Create(address, tls);
-            callers = [.. Enumerable.Range(0, 4).Select(_ => Task.Run(CallAsync))];
-        }
-
-        public async Task<IReadOnlyCollection<Exception>> StopAsync()
-        {
-            stopped = true;
-            await Task.WhenAll(callers);
-            return failures;
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            await StopAsync();
-            channel.Dispose();
-        }
-
-        private async Task CallAsync()
-        {
-            while (!stopped)
-            {
-                try
-                {
-                    await channel.OtpAuth.VerifyAsync(new() { RequestId = RequestId.New() });
-                }
-                catch (Exception e)
-                {
-                    failures.Add(e);
-                }
-            }
-        }
     }
 }

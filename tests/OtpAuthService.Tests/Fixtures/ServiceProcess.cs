@@ -57,6 +57,9 @@ internal sealed partial class ServiceProcess : IAsyncDisposable
         return process.WaitForExitAsync();
     }
 
+    /// <summary>As a machine that is gone.</summary>
+    public void Kill() => process.Signal("KILL");
+
     public ValueTask DisposeAsync()
     {
         channel.Dispose();
