@@ -76,6 +76,7 @@ install_modules() {
   fi
 }
 
-# Clients, and buf; Helm, and the types of what Kubernetes takes.
+# buf; Helm, and the types of what Kubernetes takes; gRPC for the sample, which the tests run.
 (install_modules clients/node)
 (install_modules ../deploy/checks)
+(install_modules ../src/Samples/NodeClient)

@@ -5,28 +5,14 @@
 
 const assert = require('node:assert/strict');
 const crypto = require('node:crypto');
-const fs = require('node:fs');
-const path = require('node:path');
-const { setTimeout: sleep } = require('node:timers/promises');
-const grpc = require('@grpc/grpc-js');
-const protoLoader = require('@grpc/proto-loader');
-const protobuf = require('protobufjs');
+const { OtpAuthClient, newRequestId: requestId, detailsOf, status } = require('../../../src/Samples/NodeClient/otp-auth-client');
 const { credentialOf } = require('./totp');
 
-const PROTOS = path.join(__dirname, '../../../protos');
 const INSTITUTION = 'demo';
-const DEADLINE_MS = 3000;
-const DELIVERIES = 3;
-const RETRYABLE = [grpc.status.UNAVAILABLE, grpc.status.DEADLINE_EXCEEDED];
 
-const { otpauth } = grpc.loadPackageDefinition(protoLoader.loadSync(
-  ['otpauth/v1/otp_auth.proto', 'otpauth/v1/otp_operations.proto'],
-  { includeDirs: [PROTOS], keepCase: true, enums: String, longs: Number, defaults: true, oneofs: true }));
-const rpc = new protobuf.Root().loadSync(path.join(__dirname, '../rpc_status.proto'), { keepCase: true });
-
-async function journey(address, credentials) {
-  const auth = caller(new otpauth.v1.OtpAuth(address, credentials));
-  const operations = caller(new otpauth.v1.OtpOperations(address, credentials));
+async function journey(client) {
+  const auth = orAgain((method, request) => client.auth(method, request));
+  const operations = orAgain((method, request) => client.operations(method, request));
   const contractor = { institution_id: INSTITUTION, contractor_id: `node-${crypto.randomBytes(8).toString('hex')}` };
   const browser = { ...contractor, channel: 'CHANNEL_PC_BROWSER' };
   const login = { ...browser, purpose: 'PURPOSE_LOGIN' };
@@ -77,7 +63,7 @@ async function journey(address, credentials) {
   say('Verify on a feature phone, no OTP', 'BYPASSED');
 
   const error = await verify('12 456').then(() => assert.fail('a malformed OTP was answered'), (e) => e);
-  assert.equal(error.code, grpc.status.INVALID_ARGUMENT, error.message);
+  assert.equal(error.code, status.INVALID_ARGUMENT, error.message);
   const details = detailsOf(error);
   expect(details.ErrorInfo, { reason: 'INVALID_REQUEST', domain: 'otpauth.v1' });
   assert.deepEqual(details.BadRequest.field_violations.map((violation) => violation.field), ['otp']);
@@ -98,37 +84,13 @@ async function journey(address, credentials) {
   say('Register another credential', 'ACCEPTED');
 }
 
-// Calls an RPC by its name, as protos/README.md asks for: with a deadline, and delivering the same request again, with the same
-// request_id, where it is not known whether it arrived.
-function caller(client) {
-  return async (method, request) => {
-    for (let delivery = 1; ; delivery++) {
-      try {
-        return await new Promise((resolve, reject) => client[method](
-          request,
-          { deadline: Date.now() + DEADLINE_MS },
-          (error, response) => (error ? reject(error) : resolve(response))));
-      } catch (error) {
-        if (delivery === DELIVERIES || !RETRYABLE.includes(error.code)) throw error;
-        await sleep(250 * delivery);
-      }
-    }
-  };
-}
-
-// Once per submission of a customer.
-function requestId() {
-  return crypto.randomBytes(16).toString('base64url');
-}
-
-// The google.rpc details of an error by the names of their messages.
-function detailsOf(error) {
-  const [trailer] = error.metadata.get('grpc-status-details-bin');
-  const status = rpc.lookupType('google.rpc.Status').decode(trailer);
-  return Object.fromEntries(status.details.map(({ type_url: url, value }) => {
-    const type = rpc.lookupType(url.slice(url.lastIndexOf('/') + 1));
-    return [type.name, type.toObject(type.decode(value))];
-  }));
+// Delivers a request once more where its deadline passed: the machine that runs the tests may be busy. What is UNAVAILABLE the client
+// delivers again by itself.
+function orAgain(call) {
+  return (method, request) => call(method, request).catch((error) => {
+    if (error.code !== status.DEADLINE_EXCEEDED) throw error;
+    return call(method, request);
+  });
 }
 
 function expect(answer, expected) {
@@ -139,19 +101,15 @@ function say(step, answer) {
   console.log(`${step}: ${answer}`);
 }
 
-function credentialsFrom(files) {
-  if (files.length === 0) return grpc.credentials.createInsecure();
-  const [certificate, key, ca] = files.map((file) => fs.readFileSync(file));
-  return grpc.credentials.createSsl(ca, key, certificate);
-}
-
 const [address, ...files] = process.argv.slice(2);
 if (address === undefined || ![0, 3].includes(files.length)) {
   console.error('usage: node journey.js host:port [certificate.pem key.pem ca.pem]');
   process.exit(2);
 }
 
-journey(address, credentialsFrom(files)).catch((error) => {
+const [certificate, key, trust] = files;
+const client = new OtpAuthClient(`dns:///${address}`, files.length > 0 ? { certificate, key, trust } : undefined);
+journey(client).then(() => client.close(), (error) => {
   console.error(error);
   process.exit(1);
 });

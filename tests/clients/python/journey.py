@@ -2,74 +2,45 @@
 """A contractor's journey through the service, from Python: /usr/bin/python3 journey.py host:port [certificate.pem key.pem ca.pem]
 
 Without files plaintext, with them mutual TLS.
-Prints a line per step and ends with 1 at the first answer that is not as expected. The stubs are generated into a temporary folder.
+Prints a line per step and ends with 1 at the first answer that is not as expected.
 """
 
 import pathlib
 import secrets
-import shutil
-import subprocess
 import sys
-import tempfile
-import time
 
 import grpc
 
 from totp import Totp
 
-CLIENTS = pathlib.Path(__file__).resolve().parent.parent
-PROTOS = CLIENTS.parent.parent / "protos"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "src/Samples/PythonClient"))
+from otp_auth_client import OtpAuthClient, Tls, details_of
+from otp_auth_client import new_request_id as request_id
+from stubs import auth as pb
+from stubs import operations as ops
+
 INSTITUTION = "demo"
-DEADLINE_S = 3
-DELIVERIES = 3
-RETRYABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
-def generate_stubs(folder):
-    subprocess.run(
-        [
-            "protoc",
-            f"--proto_path={PROTOS}",
-            f"--proto_path={CLIENTS}",
-            f"--python_out={folder}",
-            f"--grpc_python_out={folder}",
-            f"--plugin=protoc-gen-grpc_python={shutil.which('grpc_python_plugin')}",
-            "otpauth/v1/otp_auth.proto",
-            "otpauth/v1/otp_operations.proto",
-            "rpc_status.proto",
-        ],
-        check=True,
-    )
-    sys.path.insert(0, folder)
-
-
-with tempfile.TemporaryDirectory() as stubs:
-    generate_stubs(stubs)
-    import rpc_status_pb2 as rpc
-    from otpauth.v1 import otp_auth_pb2 as pb
-    from otpauth.v1 import otp_auth_pb2_grpc, otp_operations_pb2_grpc
-    from otpauth.v1 import otp_operations_pb2 as ops
-
-
-def journey(channel):
-    auth = otp_auth_pb2_grpc.OtpAuthStub(channel)
-    operations = otp_operations_pb2_grpc.OtpOperationsStub(channel)
+def journey(client):
+    auth = or_again(client.auth)
+    operations = or_again(client.operations)
     contractor = {"institution_id": INSTITUTION, "contractor_id": f"python-{secrets.token_hex(8)}"}
     browser = {**contractor, "channel": pb.CHANNEL_PC_BROWSER}
     login = {**browser, "purpose": pb.PURPOSE_LOGIN}
 
     def issue():
-        issued = call(operations.IssueCredential, ops.IssueCredentialRequest(request_id=request_id(), institution_id=INSTITUTION))
+        issued = operations("IssueCredential", ops.IssueCredentialRequest(request_id=request_id(), institution_id=INSTITUTION))
         return issued.credential_id, Totp(issued.otpauth_uri)
 
     def requirement():
-        return call(auth.GetRequirement, pb.GetRequirementRequest(**browser)).requirement
+        return auth("GetRequirement", pb.GetRequirementRequest(**browser)).requirement
 
     def register(credential_id, otp):
-        return call(auth.Register, pb.RegisterRequest(**browser, request_id=request_id(), credential_id=credential_id, otp=otp))
+        return auth("Register", pb.RegisterRequest(**browser, request_id=request_id(), credential_id=credential_id, otp=otp))
 
     def verify(otp, **changes):
-        return call(auth.Verify, pb.VerifyRequest(**{**login, "request_id": request_id(), "otp": otp, **changes}))
+        return auth("Verify", pb.VerifyRequest(**{**login, "request_id": request_id(), "otp": otp, **changes}))
 
     first_id, first = issue()
     assert len(first_id) == 12 and first_id[:4].isalpha() and first_id[4:].isdigit(), first_id
@@ -124,7 +95,7 @@ def journey(channel):
     equal([violation.field for violation in violations], ["otp"])
     say("Verify, malformed OTP", f"INVALID_ARGUMENT: otp {violations[0].description}")
 
-    stopped = call(auth.Suspend, pb.SuspendRequest(**browser, request_id=request_id(), otp=first.otp(now + 1)))
+    stopped = auth("Suspend", pb.SuspendRequest(**browser, request_id=request_id(), otp=first.otp(now + 1)))
     expect(stopped, pb.OUTCOME_ACCEPTED, pb.DECISION_ALLOW)
     say("Suspend", "ACCEPTED")
 
@@ -139,40 +110,19 @@ def journey(channel):
     say("Register another credential", "ACCEPTED")
 
 
-def open_channel(address, *files):
-    if not files:
-        return grpc.insecure_channel(address)
-    certificate, key, ca = (pathlib.Path(file).read_bytes() for file in files)
-    return grpc.secure_channel(address, grpc.ssl_channel_credentials(ca, key, certificate))
+def or_again(call):
+    """Delivers a request once more where its deadline passed: the machine that runs the tests may be busy. What is UNAVAILABLE the client
+    delivers again by itself."""
 
-
-def call(method, request):
-    """As protos/README.md asks for: with a deadline, and delivering the same request again, with the same request_id, where it is
-    not known whether it arrived."""
-    for delivery in range(1, DELIVERIES + 1):
+    def deliver(method, request):
         try:
-            return method(request, timeout=DEADLINE_S)
+            return call(method, request)
         except grpc.RpcError as error:
-            if delivery == DELIVERIES or error.code() not in RETRYABLE:
+            if error.code() != grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise
-            time.sleep(0.25 * delivery)
+            return call(method, request)
 
-
-def request_id():
-    """Once per submission of a customer."""
-    return secrets.token_urlsafe(16)
-
-
-def details_of(error):
-    """The google.rpc details of an error by the names of their messages."""
-    trailers = dict(error.trailing_metadata())
-    status = rpc.Status.FromString(trailers["grpc-status-details-bin"])
-    details = {}
-    for packed in status.details:
-        name = packed.TypeName().rpartition(".")[2]
-        details[name] = getattr(rpc, name)()
-        packed.Unpack(details[name])
-    return details
+    return deliver
 
 
 def expect(answer, outcome, decision):
@@ -190,5 +140,6 @@ def say(step, answer):
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 5):
         sys.exit("usage: journey.py host:port [certificate.pem key.pem ca.pem]")
-    with open_channel(*sys.argv[1:]) as to_server:
-        journey(to_server)
+    opened = OtpAuthClient(f"dns:///{sys.argv[1]}", Tls(*sys.argv[2:]) if sys.argv[2:] else None)
+    journey(opened)
+    opened.close()
