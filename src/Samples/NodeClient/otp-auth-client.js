@@ -40,8 +40,8 @@ class OtpAuthClient {
   #tls;
   #options;
   #stubs;
-  #stamp;
-  #lookAt = 0;
+  #files;
+  #lookAt;
   #renewAt;
 
   // target: dns:///host:port, where every address of the host is a replica. tls: { certificate, key, trust }, paths of PEM files; serverName in
@@ -82,49 +82,30 @@ class OtpAuthClient {
   // A channel keeps the certificate that it was made with: there is another one after each change of the files.
   #connected() {
     const now = Date.now();
-    if (now >= this.#lookAt) {
+    if (!this.#stubs || now >= this.#lookAt) {
       this.#lookAt = now + FILES_MS;
-      const stamp = this.#stampOfFiles();
-      if (stamp !== this.#stamp || now >= this.#renewAt) this.#renew(stamp, now);
+      try {
+        this.#renew(now);
+      } catch (error) {
+        // Between the writing of a certificate and of its key the two do not fit: what was there before goes on for now.
+        if (!this.#stubs) throw error;
+      }
     }
     return this.#stubs;
   }
 
-  #renew(stamp, now) {
-    let stubs;
-    try {
-      stubs = this.#connect();
-    } catch (error) {
-      // Between the writing of a certificate and of its key the two do not fit: what was there before goes on for now.
-      if (this.#stubs) return;
-      throw error;
-    }
+  #renew(now) {
+    const files = this.#tls ? [this.#tls.trust, this.#tls.key, this.#tls.certificate].map((file) => fs.readFileSync(file)) : [];
+    if (this.#stubs && now < this.#renewAt && files.every((file, n) => file.equals(this.#files[n]))) return;
+    const credentials = this.#tls ? grpc.credentials.createSsl(...files) : grpc.credentials.createInsecure();
+    const auth = new otpauth.v1.OtpAuth(this.#target, credentials, this.#options);
+    const operations = new otpauth.v1.OtpOperations(this.#target, credentials, { channelOverride: auth.getChannel() });
     // Calls that are under way end on the channel that they began on.
     const old = this.#stubs;
     setTimeout(() => close(old), DEADLINE_MS + 1000).unref();
-    this.#stubs = stubs;
-    this.#stamp = stamp;
+    this.#stubs = { auth, operations };
+    this.#files = files;
     this.#renewAt = now + CONNECTION_MS;
-  }
-
-  #connect() {
-    const credentials = this.#credentials();
-    const auth = new otpauth.v1.OtpAuth(this.#target, credentials, this.#options);
-    return { auth, operations: new otpauth.v1.OtpOperations(this.#target, credentials, { channelOverride: auth.getChannel() }) };
-  }
-
-  #credentials() {
-    if (!this.#tls) return grpc.credentials.createInsecure();
-    const [trust, key, certificate] = [this.#tls.trust, this.#tls.key, this.#tls.certificate].map((file) => fs.readFileSync(file));
-    return grpc.credentials.createSsl(trust, key, certificate);
-  }
-
-  #stampOfFiles() {
-    if (!this.#tls) return '';
-    return [this.#tls.trust, this.#tls.key, this.#tls.certificate]
-      .map((file) => fs.statSync(file, { throwIfNoEntry: false }))
-      .map((found) => `${found?.ino} ${found?.size} ${found?.mtimeMs}`)
-      .join();
   }
 }
 

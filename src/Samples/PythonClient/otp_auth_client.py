@@ -4,7 +4,6 @@ call, retries where they are safe, all replicas in turn, and the details of erro
 
 import collections
 import json
-import os
 import pathlib
 import secrets
 import ssl
@@ -67,7 +66,7 @@ class OtpAuthClient:
             self._options.append(("grpc.ssl_target_name_override", tls.server_name))
         self._gate = threading.Lock()
         self._channel = None
-        self._stamp = None
+        self._files = None
         self._look_at = self._renew_at = 0
 
     def auth(self, method, request):
@@ -88,40 +87,30 @@ class OtpAuthClient:
             now = time.monotonic()
             if self._channel is None or now >= self._look_at:
                 self._look_at = now + FILES_S
-                stamp = self._stamp_of_files()
-                if self._channel is None or stamp != self._stamp or now >= self._renew_at:
-                    self._renew(stamp, now)
+                try:
+                    self._renew(now)
+                except OSError:
+                    # Between the writing of a certificate and of its key the two do not fit: what was there before goes on for now.
+                    if self._channel is None:
+                        raise
             return self._channel
 
-    def _renew(self, stamp, now):
-        try:
-            channel = self._connect()
-        except (OSError, ssl.SSLError):
-            # Between the writing of a certificate and of its key the two do not fit: what was there before goes on for now.
-            if self._channel:
-                return
-            raise
+    def _renew(self, now):
+        files = [pathlib.Path(file).read_bytes() for file in (self._tls.trust, self._tls.key, self._tls.certificate)] if self._tls else []
+        if self._channel and now < self._renew_at and files == self._files:
+            return
+        if self._tls:
+            # gRPC itself would take a key that does not belong to the certificate, and connect no more. An SSLError is an OSError.
+            ssl.create_default_context().load_cert_chain(self._tls.certificate, self._tls.key)
+            channel = grpc.secure_channel(self._target, grpc.ssl_channel_credentials(*files), self._options)
+        else:
+            channel = grpc.insecure_channel(self._target, self._options)
         if self._channel:
             # Calls that are under way end on the channel that they began on.
             closing = threading.Timer(DEADLINE_S + 1, self._channel.close)
             closing.daemon = True
             closing.start()
-        self._channel, self._stamp, self._renew_at = channel, stamp, now + CONNECTION_S
-
-    def _connect(self):
-        if not self._tls:
-            return grpc.insecure_channel(self._target, self._options)
-        # gRPC itself would take a key that does not belong to the certificate, and connect no more.
-        ssl.create_default_context().load_cert_chain(self._tls.certificate, self._tls.key)
-        trust, key, certificate = (pathlib.Path(file).read_bytes() for file in self._files())
-        return grpc.secure_channel(self._target, grpc.ssl_channel_credentials(trust, key, certificate), self._options)
-
-    def _files(self):
-        return (self._tls.trust, self._tls.key, self._tls.certificate) if self._tls else ()
-
-    def _stamp_of_files(self):
-        found = [os.stat(file) if os.path.exists(file) else None for file in self._files()]
-        return [(file.st_ino, file.st_size, file.st_mtime_ns) if file else None for file in found]
+        self._channel, self._files, self._renew_at = channel, files, now + CONNECTION_S
 
 
 def new_request_id():
