@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # The client package as a project that uses it sees it, the version that tags give, and the API reference.
+# The functions are called by check.
+# shellcheck disable=SC2317
 # shellcheck source=deploy/checks/checking.sh
 source "$(dirname "$0")/checking.sh"
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
@@ -22,7 +24,6 @@ pack() {
   dotnet pack src/OtpAuthService.Client --configuration Release --output "$scratch/feed" --property MinVerVersionOverride="$version"
 }
 
-# shellcheck disable=SC2317
 holds() {
   python3 - "$@" <<'PYTHON'
 import sys, zipfile

@@ -4,6 +4,12 @@ using OtpAuthService;
 using OtpAuthService.Audit;
 using OtpAuthService.Hosting;
 
+if (args is ["--version"])
+{
+    Console.WriteLine(Server.Version);
+    return 0;
+}
+
 try
 {
     await using var app = Server.Build(args);

@@ -35,7 +35,8 @@ internal static class Server
     /// <summary>Operators' imports come in pieces of 32 KiB.</summary>
     private const int MaxOperationsBytes = 64 * 1024;
 
-    private static string? Version => typeof(Server).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion;
+    /// <summary>Of this program, as the repository's tags give it, and its commit.</summary>
+    public static string? Version => typeof(Server).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion;
 
     /// <summary>Puts the service together without starting it.</summary>
     /// <param name="args">Settings as <c>--Section:Name=value</c>.</param>
