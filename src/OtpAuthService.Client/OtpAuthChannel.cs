@@ -79,7 +79,7 @@ public sealed class OtpAuthChannel : IDisposable
             // A proxy named in the environment is for other hosts; through one, the service could not see who calls.
             UseProxy = false,
         };
-        var options = new GrpcChannelOptions { HttpHandler = handler, DisposeHttpClient = true, ServiceConfig = RetryUnavailable() };
+        var options = new GrpcChannelOptions { HttpHandler = new ClosedConnections(handler), DisposeHttpClient = true, ServiceConfig = RetryUnavailable() };
         return new(scheme == DnsScheme ? ToReplicas(server, options, handler, connector, lookUp) : ToServer(server, options, handler, connector), connector);
     }
 

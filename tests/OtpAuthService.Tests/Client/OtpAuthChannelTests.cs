@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
 using Grpc.Core;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -27,7 +29,7 @@ public sealed class OtpAuthChannelTests
         // Empty: the settings of the real service lie in the same folder.
         var builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
-            kestrel.Listen(System.Net.IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
+            kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
         builder.Services.AddRouting();
         builder.Services.AddGrpc();
         builder.Services.AddSingleton(misbehaving);
@@ -81,6 +83,23 @@ public sealed class OtpAuthChannelTests
         Assert.That(misbehaving.RequestIds, Has.Count.EqualTo(1));
     }
 
+    /// <summary>As by a replica that is told to stop while somebody connects.</summary>
+    [Test]
+    public async Task Call_ConnectionThatIsEndedAtOnce_IsUnavailableAndTriedAgain()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        using var stop = new CancellationTokenSource();
+        var ending = EndConnectionsAsync(listener, stop.Token);
+        using var toNobody = OtpAuthChannel.Create($"http://{listener.LocalEndpoint}");
+
+        var error = await Assert.ThrowsAsync<RpcException>(async () => await toNobody.OtpAuth.VerifyAsync(new() { RequestId = RequestId.New() }));
+        await stop.CancelAsync();
+
+        Assert.That(error!.StatusCode, Is.EqualTo(StatusCode.Unavailable));
+        Assert.That(await ending, Is.EqualTo(4));
+    }
+
     [Test]
     public async Task Call_NoDeadlineAndNoAnswer_EndsAfterThreeSeconds()
     {
@@ -101,6 +120,32 @@ public sealed class OtpAuthChannelTests
             new() { RequestId = RequestId.New() }, deadline: TimeProvider.System.GetUtcNow().AddSeconds(20).UtcDateTime);
 
         Assert.That(answer.Outcome, Is.EqualTo(Outcome.Accepted));
+    }
+
+    /// <summary>Says GOAWAY, and nothing before it, to whoever connects.</summary>
+    /// <returns>How many did.</returns>
+    private static async Task<int> EndConnectionsAsync(TcpListener listener, CancellationToken stop)
+    {
+        // Eight bytes of type 7 on stream 0: the last stream may be any, and there is no error.
+        byte[] goAway = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0];
+        var connections = 0;
+        while (!stop.IsCancellationRequested)
+        {
+            try
+            {
+                using var connection = await listener.AcceptTcpClientAsync(stop);
+                connections++;
+                await connection.GetStream().WriteAsync(goAway, stop);
+                // Until the other side hangs up: what it has sent and nobody has read would make a reset of the end.
+                await connection.GetStream().CopyToAsync(Stream.Null, stop);
+            }
+            catch (Exception end) when (end is IOException or OperationCanceledException)
+            {
+                // One of the two has hung up.
+            }
+        }
+
+        return connections;
     }
 
     private async Task AssertFailsAsync(StatusCode status)
