@@ -59,8 +59,27 @@ show_output() {
   tail -n 60 "$results/output" | sed 's/^/        /'
 }
 
+# Checks that count by themselves: lines of "ok" and "FAILED", and a sum as the last one.
+checks_of() {
+  local name=$1 found
+  shift
+  found=0
+  "$@" >"$results/output" 2>&1 || found=1
+  head -n -1 "$results/output"
+  passed=$((passed + $(grep -c '^ok ' "$results/output" || true)))
+  failed=$((failed + $(grep -c '^FAILED ' "$results/output" || true)))
+  if ((found == 1)) && ! grep -q '^FAILED ' "$results/output"; then
+    fail "$name"
+    show_output
+  fi
+}
+
 buf() {
   tests/clients/node/node_modules/.bin/buf "$@"
+}
+
+reference_is_up_to_date() {
+  buf build protos --output - | /usr/bin/python3 protos/make_reference.py | diff --unified=1 protos/REFERENCE.md -
 }
 
 no_pending_model_changes() {
@@ -81,6 +100,9 @@ keep_stores_in_memory() {
 # Namespaces of each part of the tests but the last, which is all the others. Each part is a process with its own PostgreSQL and Redis, for they wait
 # more than they work; a third one at once would have the others' calls run into their deadlines.
 parts=("Services Verification Callers Bindings Institutions Audit Keys Credentials")
+
+# What of deploy/check.sh takes seconds; the others start servers for minutes and are commands of their own.
+deploy_parts=(helm monitoring compose)
 
 run_tests() {
   local part namespace filter others='' filters=()
@@ -121,8 +143,12 @@ step "dotnet tools" dotnet tool restore
 check "wire contract: lint" buf lint protos
 check "wire contract: format" buf format protos --diff --exit-code
 check "wire contract: only additions since the last release" buf breaking protos --against protos/released.binpb
+check "wire contract: its reference is up to date" reference_is_up_to_date
 check "migrations fit the model: PostgreSQL" no_pending_model_changes PostgresOtpDbContext
 check "migrations fit the model: SQLite" no_pending_model_changes SqliteOtpDbContext
+
+echo "--      deploy"
+checks_of "deploy/check.sh" bash deploy/check.sh "${deploy_parts[@]}"
 
 echo "--      tests"
 keep_stores_in_memory

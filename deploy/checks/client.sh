@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The client package as a project that uses it sees it, the version that tags give, and the API reference.
+# The client package as a project that uses it sees it, and the version that tags give. A minute.
 # The functions are called by check.
 # shellcheck disable=SC2317
 # shellcheck source=deploy/checks/checking.sh
@@ -11,14 +11,6 @@ scratch=$(mktemp -d)
 version=0.0.0-check.$(date +%s)
 packages=${NUGET_PACKAGES:-$HOME/.nuget/packages}
 trap 'rm -rf "$scratch" "$packages/otpauthservice.client/$version"' EXIT
-
-reference() {
-  tests/clients/node/node_modules/.bin/buf build protos --output - | /usr/bin/python3 protos/make_reference.py
-}
-
-is_up_to_date() {
-  diff --unified=1 "$1" "$scratch/reference.md"
-}
 
 pack() {
   dotnet pack src/OtpAuthService.Client --configuration Release --output "$scratch/feed" --property MinVerVersionOverride="$version"
@@ -88,11 +80,6 @@ builds_as() {
   built=$(dotnet msbuild "$folder/src/OtpAuthService.Client" -restore -target:MinVer -getProperty:Version "$@") || { echo "$built" && return 1; }
   [[ $built == "$wanted" ]] || { echo "$built instead of $wanted" && return 1; }
 }
-
-reference >"$scratch/reference.md"
-check "client: API reference is of this contract" is_up_to_date protos/REFERENCE.md
-sed 's/a/b/' protos/REFERENCE.md >"$scratch/other.md"
-check_refuses "client: another API reference is refused" is_up_to_date "$scratch/other.md"
 
 check "client: packs" pack
 check "client: package holds assembly, documentation, README and contract" holds "$scratch/feed/OtpAuthService.Client.$version.nupkg" \

@@ -1,9 +1,6 @@
-using System.Diagnostics;
 using System.Net;
-using Grpc.Core.Interceptors;
 using OtpAuthService.Client;
 using OtpAuthService.Tests.Fixtures;
-using OtpAuthService.V1;
 
 namespace OtpAuthService.Tests;
 
@@ -42,7 +39,7 @@ public sealed class RollingRestartTests
     public async Task Replicas_RestartedOneByOneAndOneKilledUnderLoad_AnswerEveryCallAndAcceptEachOtpOnce()
     {
         var replicas = new[] { await StartAsync(Addresses[0]), await StartAsync(Addresses[1]) };
-        await using var load = new Load(Connect());
+        await using var load = new CustomerLoad(Connect());
         await load.GoesOnAsync();
 
         for (var n = 0; n < replicas.Length; n++)
@@ -56,20 +53,61 @@ public sealed class RollingRestartTests
         replicas[0].Kill();
         await load.GoesOnAsync();
 
+        await ExpectEachCallAnsweredAndEachOtpAcceptedOnceAsync(load);
+        // Each process writes to chains of its own: all of them have decided something.
+        Assert.That(await ReadAsync("SELECT (count(DISTINCT chain_id) >= 4)::text FROM audit_trail"), Is.EqualTo("true"));
+    }
+
+    /// <summary>The migration comes first, while the version before still serves alone; then replica by replica.</summary>
+    [Test]
+    public async Task Replicas_OfTheVersionBeforeReplacedUnderLoad_AnswerEveryCallAndAcceptEachOtpOnce()
+    {
+        if (Environment.GetEnvironmentVariable("OTP_SERVICE_BEFORE") is not { Length: > 0 } before)
+        {
+            Assert.Ignore("deploy/check.sh upgrade builds the version before, and runs this.");
+            return;
+        }
+
+        stores.Dispose();
+        stores = await StoresUnderTest.CreateAsync(StoreKind.PostgresRedis, migrated: false);
+        await using (await ServiceProcess.StartVersionAsync(before, stores))
+        {
+            // Has brought the schema to what it knows.
+        }
+
+        var replicas = new[] { await StartAsync(Addresses[0], before), await StartAsync(Addresses[1], before) };
+        await using var load = new CustomerLoad(Connect());
+        await load.GoesOnAsync();
+
+        var migrated = await OtpCtlProcess.RunAsync("", ["migrate", "--apply"], ("ConnectionStrings__Postgres", stores.PostgresConnectionString!));
+        Assert.That(migrated.ExitCode, Is.Zero, migrated.Errors);
+        await TestContext.Out.WriteLineAsync(migrated.Output);
+        await load.GoesOnAsync();
+
+        for (var n = 0; n < replicas.Length; n++)
+        {
+            Assert.That(await replicas[n].TerminateAsync(), Is.Zero);
+            replicas[n] = await StartAsync(Addresses[n]);
+            await load.GoesOnAsync();
+        }
+
+        await ExpectEachCallAnsweredAndEachOtpAcceptedOnceAsync(load);
+    }
+
+    private async Task ExpectEachCallAnsweredAndEachOtpAcceptedOnceAsync(CustomerLoad load)
+    {
         await load.StopAsync();
         await TestContext.Out.WriteLineAsync($"{load.Answered} calls answered, {load.Repeated} of them by the answer of an earlier delivery, the slowest after {load.Slowest.TotalMilliseconds:F0} ms");
         Assert.That(load.Failures, Is.Empty);
         Assert.That(
             await ReadAsync("SELECT count(*)::text FROM (SELECT 1 FROM audit_trail WHERE outcome = 1 AND time_step IS NOT NULL GROUP BY credential_ref, time_step HAVING count(*) > 1) twice"),
             Is.EqualTo("0"));
-        // Each process writes to chains of its own: all of them have decided something.
-        Assert.That(await ReadAsync("SELECT (count(DISTINCT chain_id) >= 4)::text FROM audit_trail"), Is.EqualTo("true"));
     }
 
-    private async Task<ServiceProcess> StartAsync(IPAddress address)
+    private async Task<ServiceProcess> StartAsync(IPAddress address, string? version = null)
     {
-        var replica = await ServiceProcess.StartAsync(
-            stores, [.. callers.Settings, $"--Kestrel:Endpoints:GrpcTls:Url=https://{address}:{port}", "--OtpAuth:MigrateOnStart=false"]);
+        var replica = await ServiceProcess.StartVersionAsync(
+            version ?? ServiceProcess.ThisVersion, stores, [.. callers.Settings, $"--Kestrel:Endpoints:GrpcTls:Url=https://{address}:{port}", "--OtpAuth:MigrateOnStart=false"]);
         started.Add(replica);
         return replica;
     }
@@ -84,116 +122,4 @@ public sealed class RollingRestartTests
     }
 
     private Task<string?> ReadAsync(string sql) => PostgresServer.ReadAsync(stores.PostgresConnectionString!, sql);
-
-    /// <summary>Contractors who register and log in without a pause; each OTP for a login is submitted twice at the same time.</summary>
-    private sealed class Load : IAsyncDisposable
-    {
-        private const int Contractors = 3;
-
-        private readonly OtpAuthChannel channel;
-        private readonly OtpAuth.OtpAuthClient auth;
-        private readonly OtpOperations.OtpOperationsClient operations;
-        private readonly Task[] contractors;
-        private readonly Lock gate = new();
-        private readonly List<string> failures = [];
-        private volatile bool stopped;
-        private int logins;
-
-        public Load(OtpAuthChannel channel)
-        {
-            this.channel = channel;
-            // A busy machine, where two more services start meanwhile, is no fault of a replica.
-            var patient = channel.CallInvoker.Intercept(new DefaultDeadlineInterceptor(TimeSpan.FromSeconds(20), TimeProvider.System));
-            auth = new(patient);
-            operations = new(patient);
-            contractors = [.. Enumerable.Range(0, Contractors).Select(_ => Task.Run(ComeAndGoAsync))];
-        }
-
-        public int Answered { get; private set; }
-
-        public int Repeated { get; private set; }
-
-        public TimeSpan Slowest { get; private set; }
-
-        public IReadOnlyCollection<string> Failures => failures;
-
-        /// <summary>Another thirty logins.</summary>
-        public Task GoesOnAsync()
-        {
-            var before = logins;
-            return Eventually.IsTrueAsync(() => Task.FromResult(logins - before >= 30 || failures.Count > 0), "contractors log in", 60);
-        }
-
-        public async Task StopAsync()
-        {
-            stopped = true;
-            await Task.WhenAll(contractors);
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            await StopAsync();
-            channel.Dispose();
-        }
-
-        private async Task ComeAndGoAsync()
-        {
-            while (!stopped)
-            {
-                try
-                {
-                    await RegisterAndLogInAsync();
-                }
-                catch (Exception e)
-                {
-                    Fail(e.ToString());
-                }
-            }
-        }
-
-        private async Task RegisterAndLogInAsync()
-        {
-            var issued = await CountAsync(operations.IssueCredentialAsync(new() { RequestId = RequestId.New(), InstitutionId = "demo" }).ResponseAsync);
-            var token = new SoftToken(issued.CredentialId, issued.OtpauthUri);
-            var (contractor, now) = (Calls.NewContractor(), TimeProvider.System.GetUtcNow());
-            var registered = await CountAsync(auth.RegisterAsync(contractor, token.CredentialId, token.At(now), RequestId.New()).ResponseAsync);
-            Expect([registered.Outcome], [Outcome.Accepted]);
-
-            var otp = token.At(now, 1);
-            var answers = await Task.WhenAll(
-                CountAsync(auth.VerifyAsync(contractor, otp, RequestId.New()).ResponseAsync), CountAsync(auth.VerifyAsync(contractor, otp, RequestId.New()).ResponseAsync));
-            Expect([.. answers.Select(a => a.Outcome).Order()], [Outcome.Accepted, Outcome.AlreadyUsed]);
-            Interlocked.Increment(ref logins);
-        }
-
-        private async Task<T> CountAsync<T>(Task<T> call)
-        {
-            var took = Stopwatch.StartNew();
-            var answer = await call;
-            lock (gate)
-            {
-                Answered++;
-                Repeated += answer is IOtpAnswer { Repeated: true } ? 1 : 0;
-                Slowest = took.Elapsed > Slowest ? took.Elapsed : Slowest;
-            }
-
-            return answer;
-        }
-
-        private void Expect(Outcome[] actual, Outcome[] expected)
-        {
-            if (!actual.SequenceEqual(expected))
-            {
-                Fail($"{string.Join(", ", actual)} where {string.Join(", ", expected)} was expected");
-            }
-        }
-
-        private void Fail(string failure)
-        {
-            lock (gate)
-            {
-                failures.Add(failure);
-            }
-        }
-    }
 }

@@ -28,11 +28,17 @@ internal sealed partial class ServiceProcess : IAsyncDisposable
     /// <summary>Host and port of the endpoint with mutual TLS, with the settings of <see cref="CallersUnderTest"/>.</summary>
     public string TlsAuthority => ListeningTls().Match(process.Output).Groups[1].Value;
 
-    public static async Task<ServiceProcess> StartAsync(StoresUnderTest stores, params string[] settings)
+    /// <summary>The copy beside the tests lacks the settings file; the project's own output is what users run.</summary>
+    public static string ThisVersion { get; } = typeof(Server).Assembly.Location.Replace(
+        Path.Combine("tests", "OtpAuthService.Tests"), Path.Combine("src", "OtpAuthService"), StringComparison.Ordinal);
+
+    public static Task<ServiceProcess> StartAsync(StoresUnderTest stores, params string[] settings) => StartVersionAsync(ThisVersion, stores, settings);
+
+    /// <param name="program">The service's assembly.</param>
+    /// <param name="stores">What it runs on.</param>
+    /// <param name="settings">Besides those of every service under test.</param>
+    public static async Task<ServiceProcess> StartVersionAsync(string program, StoresUnderTest stores, params string[] settings)
     {
-        // The copy beside the tests lacks the settings file; the project's own output is what users run.
-        var program = typeof(Server).Assembly.Location.Replace(
-            Path.Combine("tests", "OtpAuthService.Tests"), Path.Combine("src", "OtpAuthService"), StringComparison.Ordinal);
         var process = ChildProcess.Start("dotnet", [program, .. OtpService.CommonSettings(stores), .. settings]);
         await Eventually.IsTrueAsync(() => Task.FromResult(Started().IsMatch(process.Output) || process.HasExited), "the service has started", 60);
         if (process.HasExited)
