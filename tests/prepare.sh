@@ -31,6 +31,10 @@ packages=(
   protobuf-compiler-grpc
   # The .proto files of google.protobuf, which protoc only recommends.
   libprotobuf-dev
+  # promtool for the alerts' tests. Prometheus itself, and a clock that can be set for one process, are for deploy/live-day.sh.
+  prometheus
+  libfaketime
+  python3-yaml
 )
 
 as_root() {
