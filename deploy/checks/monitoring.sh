@@ -31,7 +31,7 @@ broken() {
 
 check "prometheus.yml and its rules are valid" promtool check config deploy/prometheus/prometheus.yml
 check "every alert: firing within its time, and silent" rule_tests
-check "every alert has its tests and its heading in RUNBOOK.md, every heading its alert and panels" python3 deploy/prometheus/check_alerts.py
+check "every alert has its tests and its heading in RUNBOOK.md, every heading its alert and panels; all ask for signals that there are" python3 deploy/prometheus/check_alerts.py
 check "the dashboards are as make_dashboards.py makes them" dashboards_are_made
 
 broken prometheus/rules/alerts.yaml 's/otp_match_offset_count/otp_match_offset/'
@@ -44,5 +44,7 @@ broken RUNBOOK.md 's/^### OtpKekUnreachable/### OtpKekGone/'
 check_refuses "a heading of no alert is found" python3 "$work/broken/prometheus/check_alerts.py"
 broken RUNBOOK.md 's, / Commits\*, / Commit*,'
 check_refuses "a panel that is not there is found" python3 "$work/broken/prometheus/check_alerts.py"
+broken prometheus/rules/alerts.yaml 's/otp_queue_depth/otp_queue_deep/'
+check_refuses "a signal that is not listed is found" python3 "$work/broken/prometheus/check_alerts.py"
 
 finish_checks

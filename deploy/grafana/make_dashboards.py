@@ -127,12 +127,12 @@ DASHBOARDS = [
         lines("TLS handshakes", (rate("kestrel_tls_handshake_duration_seconds_count", "error_type", ON), "{{error_type}}"), unit=PER_SECOND, text="Without a name: succeeded."),
         lines("Connections to PostgreSQL", (f'sum by (instance, db_client_connection_pool_name) (db_client_connection_count{{{ON}, db_client_connection_state="used"}})', "{{db_client_connection_pool_name}}, {{instance}}"),
               text="In use, by pool."),
-        lines("Memory", (f"dotnet_process_memory_working_set_bytes{{{ON}}}", "{{instance}}"), unit=BYTES, steps=((1.5e9, RED),)),
-        lines("Processor", (rate("dotnet_process_cpu_time_seconds_total", "instance", ON), "{{instance}}"), text="Cores in use."),
         lines("Waiting for a thread", (f'{{__name__=~"dotnet_thread_pool_queue_length(_total)?", {ON}}}', "{{instance}}"), text="Work items in the thread pool's queue; for long above 0: too little processor time."),
         lines("Rotation", (f"max(otp_keys_to_rewrap{{{ON}}})", "to wrap anew"), text="Credentials under an older data key."),
-        bars("Certificates end in", (f"min by (certificate) (otp_certificate_expiry_seconds{{{ON}}})", "{{certificate}}"), steps=ENDS_SOON),
-        bars("Callers end in", (f"min by (caller) (otp_caller_certificate_expiry_seconds{{{ON}}})", "{{caller}}, certificate"), (f"min by (caller) (otp_caller_expiry_seconds{{{ON}}})", "{{caller}}, entry"), steps=ENDS_SOON),
+        lines("Memory", (f"dotnet_process_memory_working_set_bytes{{{ON}}}", "{{instance}}"), unit=BYTES, steps=((1.5e9, RED),), width=12),
+        lines("Processor", (rate("dotnet_process_cpu_time_seconds_total", "instance", ON), "{{instance}}"), text="Cores in use.", width=12),
+        bars("Certificates end in", (f"min by (certificate) (otp_certificate_expiry_seconds{{{ON}}})", "{{certificate}}"), steps=ENDS_SOON, width=12),
+        bars("Callers end in", (f"min by (caller) (otp_caller_certificate_expiry_seconds{{{ON}}})", "{{caller}}, certificate"), (f"min by (caller) (otp_caller_expiry_seconds{{{ON}}})", "{{caller}}, entry"), steps=ENDS_SOON, width=12),
     ]),
     ("otp-bypass", "Mobile-IB bypass", "Who is let in without an OTP, and by whose grant?", [
         stat("Without an OTP", f'sum(increase(otp_bypasses_total{{{AT}, outcome="Bypassed"}}[$__range]))', text="In the time shown."),
@@ -178,6 +178,9 @@ def panel_of(number, panel, x, y):
     elif kind == "bargauge":
         options.update({"orientation": "horizontal", "displayMode": "basic"})
     else:
+        # What increase() makes of whole numbers is none.
+        if panel["unit"] == COUNT:
+            defaults["decimals"] = 0
         options.update({"colorMode": "value", "graphMode": "none"})
     return {
         "id": number,

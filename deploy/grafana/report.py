@@ -92,6 +92,16 @@ def ticks_of(low, high, count=4):
     return [size * i for i in range(first, math.floor(high / size + 1e-9) + 1)]
 
 
+def time_ticks_of(span, count=6):
+    size = next(size for size in (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400) if span / size <= count or size == 86400)
+    return range(0, int(span) + 1, size)
+
+
+def moment(seconds):
+    """From the beginning: minutes, or hours where it is long."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}" if seconds < 3600 else f"{int(seconds) // 3600} h {int(seconds) % 3600 // 60:02}"
+
+
 def colour_at(value, steps):
     colour = steps[0]["color"]
     for step in steps[1:]:
@@ -133,11 +143,12 @@ def chart(panel, series, source, events, width):
     out = []
     for name, begin, end in events:
         out.append(f'<rect x="{x(begin):.1f}" y="{top}" width="{max(1, x(end) - x(begin)):.1f}" height="{height - top - bottom}" class="event"><title>{html.escape(name)}</title></rect>')
-    for tick in [0, 1] if unit == "bool_yes_no" else ticks_of(low, high):
+    scale = 2**20 if unit == "bytes" else 1
+    for tick in [0, 1] if unit == "bool_yes_no" else [scale * tick for tick in ticks_of(low / scale, high / scale)]:
         out.append(f'<line x1="{left}" x2="{width - right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" class="grid"/>')
         out.append(text(left - 6, y(tick) + 4, in_unit(tick, unit), text_anchor="end"))
-    for tick in ticks_of(0, source.end - source.begin, 5):
-        out.append(text(x(source.begin + tick), height - 7, f"{int(tick) // 60}:{int(tick) % 60:02}", text_anchor="middle"))
+    for tick in time_ticks_of(source.end - source.begin):
+        out.append(text(x(source.begin + tick), height - 7, moment(tick), text_anchor="middle"))
     for step in lines:
         out.append(f'<line x1="{left}" x2="{width - right}" y1="{y(step["value"]):.1f}" y2="{y(step["value"]):.1f}" stroke="{COLOURS[step["color"]]}" stroke-dasharray="5 4" stroke-width="1.5"/>')
     for i, (name, points) in enumerate(series):
@@ -158,7 +169,7 @@ def chart(panel, series, source, events, width):
 def number(panel, series):
     defaults = panel["fieldConfig"]["defaults"]
     value = series[0][1][-1][1]
-    return f'<p class="number" style="color:{colour_at(value, defaults["thresholds"]["steps"])}">{in_unit(value, defaults["unit"])}</p>'
+    return f'<p class="number" style="color:{colour_at(value, defaults["thresholds"]["steps"])}">{f"{value:,.0f}" if defaults.get("decimals") == 0 else in_unit(value, defaults["unit"])}</p>'
 
 
 def bar_rows(panel, series):
@@ -200,7 +211,7 @@ svg { width: 100%; height: auto; display: block } svg text { font-size: 12px; fi
 
 def page(source, events):
     begun = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(source.begin))
-    named = "".join(f"<span>{int(begin - source.begin) // 60}:{int(begin - source.begin) % 60:02} {html.escape(name)}</span>" for name, begin, _ in events)
+    named = "".join(f"<span>{moment(begin - source.begin)} {html.escape(name)}</span>" for name, begin, _ in events)
     out = [
         f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>OtpAuthService: dashboards</title><style>{STYLE}</style>',
         f'<h1>OtpAuthService</h1><p class="lead">The panels of deploy/grafana/dashboards over {source.end - source.begin:.0f} s from {begun}; time in minutes from there. Dashed: thresholds. Shaded: faults.</p>',

@@ -2,7 +2,7 @@
 """Holds the alerts against their tests and against the runbook.
 
 Every alert has a firing and a silent case; a firing case waits for the time that the alert promises, and no longer; every alert has its heading in RUNBOOK.md, and
-every heading its alert; every panel that the runbook names is there.
+every heading its alert; every panel that the runbook names is there; and whatever rules and panels ask for is on the page of signals.
 """
 
 import json
@@ -13,6 +13,7 @@ import sys
 import yaml
 
 HERE = pathlib.Path(__file__).resolve().parent
+SIGNALS = pathlib.Path("src/OtpAuthService/Telemetry/README.md")
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 faults = []
 
@@ -79,14 +80,25 @@ def check_runbook(alerts, runbook, panels):
         faults.extend(f"RUNBOOK.md: {heading}: no panel '{panel}'" for panel in re.findall(r"(?<!\*)\*([^*\n]+ / [^*\n]+)\*(?!\*)", text) if panel not in panels)
 
 
+def check_signals(expressions, page):
+    """Of the service's own: the platform's are not listed one by one."""
+    known = {name for row in re.findall(r"^\| `[a-z_.]+` \| (.*?) \|", page, re.MULTILINE) for name in re.findall(r"`([a-z_]+)`", row)}
+    for name in sorted({name for expression in expressions for name in re.findall(r"\b(?:otp|rpc_server)_[a-z_]+", expression)}):
+        if name not in known and re.sub("_(bucket|count|sum)$", "", name) not in known:
+            faults.append(f"{name} is not on the page of signals")
+
+
 def main():
-    alerts = [rule for group in read(HERE / "rules/alerts.yaml")["groups"] for rule in group["rules"]]
+    rules = [rule for file in ("recording", "alerts") for group in read(HERE / f"rules/{file}.yaml")["groups"] for rule in group["rules"]]
+    alerts = [rule for rule in rules if "alert" in rule]
     tests = [test for file in sorted((HERE / "tests").glob("*.yaml")) for test in read(file)["tests"]]
     dashboards = [json.loads(file.read_text(encoding="utf-8")) for file in (HERE.parent / "grafana/dashboards").glob("*.json")]
     panels = {f"{dashboard['title'].removeprefix('OTP: ')} / {panel['title']}" for dashboard in dashboards for panel in dashboard["panels"]}
     for alert in alerts:
         check_alert(alert)
     check_tests(alerts, tests)
+    queries = [target["expr"] for dashboard in dashboards for panel in dashboard["panels"] for target in panel["targets"]]
+    check_signals([*(rule["expr"] for rule in rules), *queries], SIGNALS.read_text(encoding="utf-8"))
     check_runbook(alerts, (HERE.parent / "RUNBOOK.md").read_text(encoding="utf-8"), panels)
     print("\n".join(faults) or f"{len(alerts)} rules of {len({alert['alert'] for alert in alerts})} alerts, {len(tests)} tests")
     return 1 if faults else 0
