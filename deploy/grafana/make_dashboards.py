@@ -129,7 +129,7 @@ DASHBOARDS = [
               text="In use, by pool."),
         lines("Waiting for a thread", (f'{{__name__=~"dotnet_thread_pool_queue_length(_total)?", {ON}}}', "{{instance}}"), text="Work items in the thread pool's queue; for long above 0: too little processor time."),
         lines("Rotation", (f"max(otp_keys_to_rewrap{{{ON}}})", "to wrap anew"), text="Credentials under an older data key."),
-        lines("Memory", (f"dotnet_process_memory_working_set_bytes{{{ON}}}", "{{instance}}"), unit=BYTES, steps=((1.5e9, RED),), width=12),
+        lines("Memory", (f"dotnet_process_memory_working_set_bytes{{{ON}}}", "{{instance}}"), unit=BYTES, steps=((850e6, RED),), width=12),
         lines("Processor", (rate("dotnet_process_cpu_time_seconds_total", "instance", ON), "{{instance}}"), text="Cores in use.", width=12),
         bars("Certificates end in", (f"min by (certificate) (otp_certificate_expiry_seconds{{{ON}}})", "{{certificate}}"), steps=ENDS_SOON, width=12),
         bars("Callers end in", (f"min by (caller) (otp_caller_certificate_expiry_seconds{{{ON}}})", "{{caller}}, certificate"), (f"min by (caller) (otp_caller_expiry_seconds{{{ON}}})", "{{caller}}, entry"), steps=ENDS_SOON, width=12),
