@@ -25,6 +25,8 @@ RULES = servers.REPOSITORY / "deploy/prometheus/rules"
 # What is not quickened: the service finds out (2 s), a scrape, two evaluations, and this program asks twice a second.
 SLACK_S = 5
 CALM_S = 30
+# Of quiet between two faults: then they can be told from each other in the report.
+BETWEEN_S = 8
 
 failures = 0
 
@@ -87,6 +89,7 @@ class Day:
         check(f"{name}: no other alert", f"fired: {', '.join(sorted(others))}" if others else None)
         if end and not besides:
             check(f"{name}: over with its fault", None if self.watch(CALM_S, seen, lambda firing: not firing) else f"still firing: {self.prometheus.firing()}")
+        time.sleep(BETWEEN_S)
 
 
 def play(folder, started, out):
@@ -99,8 +102,8 @@ def play(folder, started, out):
     redis = servers.Redis(folder)
     started.append(redis)
     replicas = []
-    for name in ("replica-1", "replica-2"):
-        replicas.append(servers.Replica(name, folder, postgres, redis))
+    for name, settable_clock in (("replica-1", False), ("replica-2", True)):
+        replicas.append(servers.Replica(name, folder, postgres, redis, settable_clock))
         started.append(replicas[-1])
         # One after the other: the first brings the schema up to date.
         servers.wait_until(replicas[-1].has_started, f"{name} is ready", 120)

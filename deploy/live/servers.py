@@ -111,9 +111,9 @@ class Redis:
 
 
 class Replica:
-    """Over mutual TLS, by a clock that can be set."""
+    """Over mutual TLS; where it is asked for, by a clock that can be set: that costs a reading of a file each time."""
 
-    def __init__(self, name, folder, postgres, redis):
+    def __init__(self, name, folder, postgres, redis, settable_clock=False):
         self.name = name
         self.folder = folder
         self.grpc, self.management = free_port(), free_port()
@@ -134,11 +134,9 @@ class Replica:
             "OtpAuth__Tls__KeyFile": str(folder / "certs/server.key"),
             "OtpAuth__Tls__TrustFile": str(folder / "certs/ca.pem"),
             "OtpAuth__Tls__RevokedFile": str(folder / "certs/crl.pem"),
-            "LD_PRELOAD": FAKETIME,
-            "FAKETIME_TIMESTAMP_FILE": str(self.clock),
-            "FAKETIME_NO_CACHE": "1",
-            "DONT_FAKE_MONOTONIC": "1",
         }
+        if settable_clock:
+            self.settings |= {"LD_PRELOAD": FAKETIME, "FAKETIME_TIMESTAMP_FILE": str(self.clock), "FAKETIME_NO_CACHE": "1", "DONT_FAKE_MONOTONIC": "1"}
         self.start()
 
     def start(self):
