@@ -22,7 +22,7 @@ import report  # noqa: E402
 
 SPEED = 30
 RULES = servers.REPOSITORY / "deploy/prometheus/rules"
-# What is not quickened: the service finds out (2 s), a scrape, two evaluations, and this program asks twice a second.
+# What is not quickened: the service finds out (2 s; a clock that was set is seen within a second), a scrape, two evaluations, and this program asks twice a second.
 SLACK_S = 5
 CALM_S = 30
 # Of quiet between two faults: then they can be told from each other in the report.
