@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Holds the alerts against their tests and against the runbook.
 
 Every alert has a firing and a silent case; a firing case waits for the time that the alert promises, and no longer; every alert has its heading in RUNBOOK.md, and
