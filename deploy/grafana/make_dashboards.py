@@ -213,7 +213,7 @@ def laid_out(panels):
 def variable(name, query):
     return {
         "name": name, "label": name.capitalize(), "type": "query", "datasource": DATASOURCE, "query": {"query": query, "refId": name}, "definition": query,
-        "refresh": 2, "sort": 1, "multi": True, "includeAll": True, "allValue": ".*", "current": {"text": "All", "value": "$__all"},
+        "refresh": 2, "sort": 1, "multi": True, "includeAll": True, "allValue": ".*", "current": {"text": ["All"], "value": ["$__all"]},
     }
 
 

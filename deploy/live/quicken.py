@@ -24,8 +24,11 @@ def quicken(text, factor):
     return text
 
 
-if __name__ == "__main__":
-    speed, source, target = int(sys.argv[1]), pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+def copy(factor, source, target):
     target.mkdir(parents=True, exist_ok=True)
     for file in source.glob("*.yaml"):
-        (target / file.name).write_text(quicken(file.read_text(encoding="utf-8"), speed), encoding="utf-8")
+        (target / file.name).write_text(quicken(file.read_text(encoding="utf-8"), factor), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    copy(int(sys.argv[1]), pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]))
