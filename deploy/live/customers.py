@@ -113,10 +113,14 @@ class Customers:
 
     def register(self, contractor):
         issued = self.desk.call("IssueCredential", ops.IssueCredentialRequest(request_id=secrets.token_urlsafe(16), institution_id=contractor.of["institution_id"]))
-        contractor.totp = Totp(issued.otpauth_uri)
-        contractor.last = contractor.totp.step() - 1
-        answer = self.front.call("Register", pb.RegisterRequest(**contractor.here, credential_id=issued.credential_id, otp=contractor.totp.otp(contractor.last)))
-        assert answer.outcome == pb.OUTCOME_ACCEPTED, answer
+        contractor.totp, contractor.last = Totp(issued.otpauth_uri), 0
+        # On a machine that is busy enough, the OTP is too old when it arrives; a customer would take the next one.
+        for _ in range(3):
+            contractor.last = max(contractor.last + 1, contractor.totp.step() - 1)
+            answer = self.front.call("Register", pb.RegisterRequest(**contractor.here, credential_id=issued.credential_id, otp=contractor.totp.otp(contractor.last)))
+            if answer.outcome == pb.OUTCOME_ACCEPTED:
+                return
+        raise AssertionError(f"not registered: {answer}")
 
     def verify(self, caller, contractor, otp, purpose=pb.PURPOSE_LOGIN, **changes):
         return caller.call("Verify", pb.VerifyRequest(**{**contractor.here, "purpose": purpose, "otp": otp, **changes}))
