@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need beyond the .NET SDK, Node.js, Python 3 and git. Says nothing and changes nothing when all is there.
+# Installs what the tests need beyond the .NET SDK, Node.js, Python 3 and git, and further Debian packages that are named: tests/prepare.sh buildah.
+# Says nothing and changes nothing when all is there.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -34,8 +35,17 @@ packages=(
   # promtool for the alerts' tests. Prometheus itself, and a clock that can be set for one process, are for deploy/live-day.sh.
   prometheus
   libfaketime
+  # What Python reads YAML and checks JSON against schemas with.
   python3-yaml
+  python3-jsonschema
+  # An OCI runtime, which starts services of deploy/compose.yaml without a container engine; a compose client, which reads that file as others do.
+  crun
+  docker-compose
+  iproute2
+  curl
+  jq
 )
+packages+=("$@")
 
 as_root() {
   if ((EUID == 0)); then "$@"; else sudo "$@"; fi
@@ -75,7 +85,7 @@ install_modules() {
   wanted=$(sha256sum package.json package-lock.json)
   if [[ ! -e node_modules/.prepared || $(<node_modules/.prepared) != "$wanted" ]]; then
     echo "installing Node.js modules of $1"
-    npm install --omit-lockfile-registry-resolved --no-audit --no-fund --ignore-scripts --loglevel=error
+    npm install --omit-lockfile-registry-resolved --no-audit --no-fund --ignore-scripts --loglevel=error "${@:2}"
     sha256sum package.json package-lock.json >node_modules/.prepared
   fi
 }
@@ -84,3 +94,5 @@ install_modules() {
 (install_modules clients/node)
 (install_modules ../deploy/checks)
 (install_modules ../src/Samples/NodeClient)
+# The schemas of SBOMs, without the validators that their package would bring along.
+(install_modules ../deploy/checks/sbom --omit=optional)
