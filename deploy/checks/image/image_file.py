@@ -57,7 +57,7 @@ def problems(dockerfile, project):
         "base image": (arguments.get("RUNTIME_IMAGE"), settings.findtext(".//ContainerBaseImage")),
         "user": (users[-1] if users else None, settings.findtext(".//ContainerUser")),
         "folder": ([rest for name, rest in final if name == "WORKDIR"][-1], settings.findtext(".//ContainerWorkingDirectory")),
-        "program": (json.loads(entry[-1])[0] if entry else None, settings.findtext(".//ContainerAppCommand")),
+        "program": (entry_point(entry), [command.get("Include") for command in settings.iter("ContainerAppCommand")]),
         "ports": ([rest for name, rest in final if name == "EXPOSE"][-1].split(), [port.get("Include") for port in settings.iter("ContainerPort")]),
         "environment": (environment, {variable.get("Include"): variable.get("Value") for variable in settings.iter("ContainerEnvironmentVariable")}),
         "title": (re.search(r'image\.title="([^"]*)"', str(final)).group(1), settings.findtext(".//ContainerTitle")),
@@ -66,6 +66,10 @@ def problems(dockerfile, project):
     for what, (here, there) in same.items():
         if here != there:
             yield f"{what}: {here} in the Dockerfile, {there} in {project}"
+
+
+def entry_point(lines):
+    return json.loads(lines[-1]) if lines and lines[-1].startswith("[") else None
 
 
 def projects(path):
