@@ -75,7 +75,7 @@ build() {
   local dotnet
   dotnet=$(dirname "$(readlink -f "$(command -v dotnet)")")
   mkdir -p "$HOME/.nuget"
-  buildah build --isolation chroot --layers --pull=never --build-arg SDK_IMAGE=localhost/sdk --build-arg RUNTIME_IMAGE="$runtime_image" \
+  buildah build --isolation chroot --layers --pull=never --build-arg SDK_IMAGE=localhost/sdk --build-arg RUNTIME_IMAGE="$runtime_image" --build-arg VERSION=1.2.3 \
     --volume /usr:/usr:ro --volume "$dotnet:/usr/share/dotnet:ro" --volume /etc/ssl:/etc/ssl:ro --volume "$HOME/.nuget:/root/.nuget" \
     --file deploy/Dockerfile --tag localhost/otp-auth-service .
 }
@@ -98,6 +98,11 @@ nothing_to_use() {
     find "$root/app" \( -not -user root -o -perm /022 \)
     find "$root" -perm /6000 -type f)
   [[ -z $found ]] || { echo "$found"; return 1; }
+}
+
+# As it was built; the program is run by this machine's runtime.
+version_is() {
+  [[ $(jq -r '.Labels["org.opencontainers.image.version"]' "$work/built.json") == 1.2.3 && $("$(<"$work/built.root")/app/otpctl" --version) == 1.2.3* ]]
 }
 
 sbom_of_image() {
@@ -153,6 +158,7 @@ check "image: the Dockerfile is built" build
 echo "--      built in $SECONDS s"
 check "image: can be opened" open_image localhost/otp-auth-service built
 check "image: user, entry point, folder, ports, environment, labels" settings_are built
+check "image: the version that it was built as" version_is
 check "image: no shell, no package manager, nothing that its user can write, nothing setuid" nothing_to_use built
 check "image: its SBOM names all that is in it" sbom_of_image
 bash deploy/checks/image/started.sh "$(<"$work/built.root")" "$work/built.json" || checks_failed=1
