@@ -23,9 +23,6 @@ if (($# == 0)); then
     part=$(basename "$part" .sh)
     if [[ $part != checking ]]; then set -- "$@" "$part"; fi
   done
-else
-  # What takes minutes is done only where somebody asks for it by name.
-  export checks_named=1
 fi
 
 code=0

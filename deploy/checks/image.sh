@@ -1,16 +1,10 @@
 #!/usr/bin/env bash
-# The image. Always: what can be said of deploy/Dockerfile without building it. Named on the command line of deploy/check.sh, which takes minutes: the Dockerfile is
-# built, by buildah and on stand-ins for its base images, and started as deploy/compose.yaml says; and the SDK makes the same image without it.
+# The image, which takes minutes: deploy/Dockerfile is built, by buildah and on stand-ins for its base images, and started as deploy/compose.yaml says; and the SDK
+# makes the same image without it. What can be said of it in seconds: dockerfile.sh.
 # Functions are called by check and its like.
 # shellcheck disable=SC2317
 # shellcheck source=deploy/checks/checking.sh
 source "$(dirname "$0")/checking.sh"
-readonly project=src/OtpCtl/OtpCtl.csproj
-
-dockerfile_is_right() {
-  python3 deploy/checks/image/image_file.py "$1" "$project"
-}
-
 work=$(mktemp -d)
 finish() {
   if [[ -s $work/registry.pid ]]; then kill "$(<"$work/registry.pid")" || true; fi
@@ -19,15 +13,6 @@ finish() {
   rm -rf "$work"
 }
 trap finish EXIT
-
-dockerfile_but() {
-  sed -E "$1" deploy/Dockerfile >"$work/Dockerfile"
-  if cmp -s deploy/Dockerfile "$work/Dockerfile"; then
-    # Nothing was made wrong: that would be refused by nobody.
-    return 0
-  fi
-  dockerfile_is_right "$work/Dockerfile"
-}
 
 # Layers are kept here, so that only what changed is built anew.
 readonly store=$PWD/deploy/obj/image
@@ -134,20 +119,8 @@ same_files() {
   diff <(cd "$(<"$work/built.root")/app" && find . -type f | sort) <(cd "$(<"$work/published.root")/app" && find . -type f | sort)
 }
 
-check "image: the Dockerfile is right, and says what PublishContainer does" dockerfile_is_right deploy/Dockerfile
-check_refuses "image: a file that is missing in the build is seen" dockerfile_but 's/^COPY \.editorconfig /COPY /'
-check_refuses "image: a project that is missing in the restore is seen" dockerfile_but '/OtpAuthService.Client.csproj/d'
-check_refuses "image: a file that .dockerignore keeps away is seen" dockerfile_but 's/^COPY protos protos/COPY README.md protos/'
-check_refuses "image: root is seen" dockerfile_but 's/^USER .*/USER root/'
-check_refuses "image: a shell is seen" dockerfile_but 's|^ENTRYPOINT .*|ENTRYPOINT /app/OtpAuthService|'
-check_refuses "image: another base than PublishContainer's is seen" dockerfile_but 's/10.0-noble-chiseled/10.0/'
-if [[ -z ${checks_named-} ]]; then
-  echo "--      image: it is built and started by: deploy/check.sh image"
-  finish_checks
-fi
-
 # buildah and its storage want root.
-if ((EUID != 0)); then exec sudo --preserve-env=HOME,PATH,checks_named bash deploy/checks/image.sh; fi
+if ((EUID != 0)); then exec sudo --preserve-env=HOME,PATH bash deploy/checks/image.sh; fi
 bash tests/prepare.sh buildah docker-registry
 mkdir -p "$store"
 runtime_image=localhost/aspnet:$(runtime_version)
