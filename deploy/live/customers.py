@@ -12,11 +12,13 @@ import grpc
 
 import servers
 
-sys.path.insert(0, str(servers.REPOSITORY / "tests/clients/python"))
-import journey  # noqa: E402  (makes the stubs)
-from journey import ops, pb  # noqa: E402
+sys.path[:0] = [str(servers.REPOSITORY / folder) for folder in ("src/Samples/PythonClient", "tests/clients/python")]
+from stubs import auth as pb  # noqa: E402
+from stubs import auth_grpc, operations_grpc  # noqa: E402
+from stubs import operations as ops  # noqa: E402
 from totp import Totp  # noqa: E402
 
+RETRYABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 DELIVERIES = 4
 DEADLINE_S = 3
 CONTRACTORS = 180
@@ -32,8 +34,8 @@ class Caller:
         self.deliveries = 20
         files = [(folder / "certs" / file).read_bytes() for file in ("ca.pem", f"{name}.key", f"{name}.pem")]
         channels = [grpc.secure_channel(f"127.0.0.1:{replica.grpc}", grpc.ssl_channel_credentials(*files)) for replica in balancer.replicas]
-        self.auth = [journey.otp_auth_pb2_grpc.OtpAuthStub(channel) for channel in channels]
-        self.operations = [journey.otp_operations_pb2_grpc.OtpOperationsStub(channel) for channel in channels]
+        self.auth = [auth_grpc.OtpAuthStub(channel) for channel in channels]
+        self.operations = [operations_grpc.OtpOperationsStub(channel) for channel in channels]
 
     def call(self, method, request):
         """Each delivery goes to a replica that is ready."""
@@ -42,7 +44,7 @@ class Caller:
             try:
                 return getattr(stubs[self.balancer.choose()], method)(request, timeout=DEADLINE_S)
             except grpc.RpcError as error:
-                if delivery == self.deliveries or error.code() not in journey.RETRYABLE:
+                if delivery == self.deliveries or error.code() not in RETRYABLE:
                     raise
                 time.sleep(min(1, 0.25 * delivery))
 
@@ -177,7 +179,7 @@ class Customers:
         port = self.mobile.balancer.replicas[0].grpc
         certificate = (self.mobile.balancer.replicas[0].folder / "certs/ca.pem").read_bytes()
         with grpc.secure_channel(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(certificate)) as channel:
-            refused(journey.otp_auth_pb2_grpc.OtpAuthStub(channel).GetRequirement, pb.GetRequirementRequest(), timeout=1)
+            refused(auth_grpc.OtpAuthStub(channel).GetRequirement, pb.GetRequirementRequest(), timeout=1)
 
     # Single events.
 
