@@ -102,7 +102,7 @@ keep_stores_in_memory() {
 parts=("Services Verification Callers Bindings Institutions Audit Keys Credentials")
 
 # What of deploy/check.sh takes seconds; the others start servers for minutes and are commands of their own.
-deploy_parts=(helm monitoring compose dockerfile sbom)
+deploy_parts=(helm monitoring compose dockerfile)
 
 run_tests() {
   local part namespace filter others='' filters=()

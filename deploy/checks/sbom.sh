@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What is published: both programs in one folder, complete, and its SBOM. From the build of the tests, so that it takes seconds; the image's own is deploy/checks/image.sh.
+# What is published: both programs in one folder, complete, and its SBOM. On top of the build of the tests; the image's own is deploy/checks/image.sh.
 # Functions are called by check and its like.
 # shellcheck disable=SC2317
 # shellcheck source=deploy/checks/checking.sh
@@ -10,9 +10,8 @@ trap 'rm -rf "$folder"' EXIT
 
 publish() {
   # The lists of assemblies and the files are those of a Release; ahead-of-time code, which takes minutes, is not in it.
-  local built=()
-  if [[ -e src/OtpCtl/bin/Debug/net10.0/otpctl.dll ]]; then built=(--no-build); fi
-  dotnet publish src/OtpCtl "${built[@]}" --configuration Debug -p:PublishReadyToRun=false --output "$folder/app"
+  # Not --no-build: the service's list of assemblies would lack the projects that it refers to.
+  dotnet publish src/OtpCtl --configuration Debug -p:PublishReadyToRun=false --output "$folder/app"
 }
 
 both_programs() {
