@@ -1,5 +1,6 @@
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Design;
+using Npgsql;
 
 namespace OtpAuthService.Storage;
 
@@ -7,7 +8,7 @@ namespace OtpAuthService.Storage;
 internal sealed class PostgresDesignTimeFactory : IDesignTimeDbContextFactory<PostgresOtpDbContext>
 {
     public PostgresOtpDbContext CreateDbContext(string[] args) =>
-        new(new DbContextOptionsBuilder<PostgresOtpDbContext>().UsePostgres().Options);
+        new(new DbContextOptionsBuilder<PostgresOtpDbContext>().UsePostgres(NpgsqlDataSource.Create("Host=127.0.0.1")).Options);
 }
 
 /// <inheritdoc cref="PostgresDesignTimeFactory"/>

@@ -93,16 +93,8 @@ internal sealed class StoreSet : IDisposable
         settings.MaxPoolSize = Readers + Writers;
         settings.AutoPrepareMinUsages = 1;
         var direct = Open("otp-shared", settings, [.. SessionSettings, .. DirectSettings]);
-        var contexts = new PooledDbContextFactory<PostgresOtpDbContext>(new DbContextOptionsBuilder<PostgresOtpDbContext>().UsePostgres().Options);
-        return new StoreSet("PostgreSQL", Readers, Writers, (2 * (Readers + Writers)) + 2, CreateContext, source, direct);
-
-        // Not the data source as an option of EF Core: it would build its services and the model for each one, and keep them for as long as the process lives.
-        OtpDbContext CreateContext()
-        {
-            var db = contexts.CreateDbContext();
-            db.Database.SetDbConnection(source.CreateConnection(), contextOwnsConnection: true);
-            return db;
-        }
+        var contexts = new PooledDbContextFactory<PostgresOtpDbContext>(new DbContextOptionsBuilder<PostgresOtpDbContext>().UsePostgres(source).Options);
+        return new StoreSet("PostgreSQL", Readers, Writers, (2 * (Readers + Writers)) + 2, contexts.CreateDbContext, source, direct);
 
         // Where several hosts are named, only the one that takes writes is the system of record. The name is the pool's in metrics.
         NpgsqlDataSource Open(string name, NpgsqlConnectionStringBuilder settings, string[] session)
@@ -270,9 +262,9 @@ internal sealed record PostgresServerState(
 /// <summary>How each provider is told about the tables; shared with the design-time factories that make migrations.</summary>
 internal static class ProviderOptions
 {
-    /// <summary>Each context is given its connection.</summary>
-    public static DbContextOptionsBuilder<PostgresOtpDbContext> UsePostgres(this DbContextOptionsBuilder<PostgresOtpDbContext> options) =>
-        options.UseNpgsql().UseSnakeCaseNamingConvention();
+    public static DbContextOptionsBuilder<PostgresOtpDbContext> UsePostgres(
+        this DbContextOptionsBuilder<PostgresOtpDbContext> options, NpgsqlDataSource source) =>
+        options.UseNpgsql(source).UseSnakeCaseNamingConvention();
 
     public static DbContextOptionsBuilder<SqliteOtpDbContext> UseSqliteFile(
         this DbContextOptionsBuilder<SqliteOtpDbContext> options, string path) =>
