@@ -256,7 +256,7 @@ OTEL_SERVICE_NAME: otp-auth-service
 {{/* What no schema can say. Included once, by the Deployment. */}}
 {{- define "otp.refusals" -}}
 {{- $drain := regexFindAll "[0-9]{2}" .Values.settings.drainDelay -1 -}}
-{{- $seconds := add (mul (index $drain 0) 3600) (mul (index $drain 1) 60) (index $drain 2) -}}
+{{- $seconds := add (mul (atoi (index $drain 0)) 3600) (mul (atoi (index $drain 1)) 60) (atoi (index $drain 2)) -}}
 {{- if lt (int64 .Values.terminationGracePeriodSeconds) (add $seconds 20) -}}
 {{- fail (printf "terminationGracePeriodSeconds must be at least %d: settings.drainDelay, 15 s to end what was begun, and 5 s to spare." (add $seconds 20)) -}}
 {{- end -}}

@@ -55,6 +55,9 @@ public class RecoveryTests
 
         // 3. The fence has been raised by the service itself.
         var fence = await OtpCtlAsync(service, "fence", "show", "--json");
+        // Whoever follows events went on in the same file.
+        var since = await RunAsync(service, "auditor", "event", "stream", "--json");
+        await File.AppendAllTextAsync(EventsFile, since.Output);
         Assert.That(fence.Output, Does.Contain("\"reason\": \"the database does not hold the audit head that was shipped last\""), fence.Errors);
 
         // 4. First for show, then for real, then once more.
@@ -73,6 +76,7 @@ public class RecoveryTests
                 $"{people["replaced"].Contractor} REPLACED SUSPEND_BINDING",
                 $"{people["stopped"].Contractor} STOPPED SUSPEND_BINDING",
                 $"{people["guessed at"].Contractor} LOCKED SUSPEND_BINDING",
+                $"{people["changed device"].Contractor} REGISTERED SUSPEND_BINDING",
                 $"{people["newcomer"].Contractor} REGISTERED BY_HAND",
             ]));
         var again = await OtpCtlAsync(service, "event", "reapply", "--file", EventsFile, "--apply", "--json");
@@ -88,7 +92,7 @@ public class RecoveryTests
         var raised = await service.Operations.GetFenceAsync(new() { InstitutionId = "demo" });
         service.Clock.SetUtcNow(raised.Fence.ToDateTimeOffset() + TimeSpan.FromSeconds(35));
         await Eventually.IsTrueAsync(async () => (await TryAsync(front, untouched, clock))?.Outcome == Outcome.Accepted, "who was not touched logs in");
-        foreach (var name in new[] { "lost", "found again", "suspended", "replaced", "stopped", "guessed at" })
+        foreach (var name in new[] { "lost", "found again", "suspended", "replaced", "stopped", "guessed at", "changed device" })
         {
             var answer = await VerifyAsync(front, people[name], clock);
             Assert.That(answer.Decision, Is.EqualTo(Decision.Deny), name);
@@ -125,7 +129,7 @@ public class RecoveryTests
     {
         await using var service = await OtpService.StartAsync(stores, clock: null, Settings);
         var people = new Dictionary<string, (string Contractor, SoftToken Token)>();
-        foreach (var name in new[] { "untouched", "lost", "found again", "suspended", "replaced", "stopped", "resumed", "guessed at" })
+        foreach (var name in new[] { "untouched", "lost", "found again", "suspended", "replaced", "stopped", "resumed", "guessed at", "changed device" })
         {
             people[name] = await service.RegisteredAsync();
         }
@@ -139,6 +143,8 @@ public class RecoveryTests
         await service.Auth.SuspendAsync(people["suspended"].Contractor, people["suspended"].Token.At(now));
         var successor = await service.Operations.IssueAsync();
         await service.Auth.ReplaceAsync(people["replaced"].Contractor, people["replaced"].Token.At(now), successor.CredentialId, successor.At(now));
+        await service.Auth.SuspendAsync(people["changed device"].Contractor, people["changed device"].Token.At(now));
+        await RegisterAsync(people["changed device"].Contractor);
         await service.Operations.SuspendBindingAsync(people["stopped"].Contractor);
         await service.Operations.SuspendBindingAsync(people["resumed"].Contractor);
         await service.Operations.ResumeBindingAsync(people["resumed"].Contractor);

@@ -1,26 +1,31 @@
 using Google.Protobuf;
+using OtpAuthService.Events;
 using OtpAuthService.V1;
 
 namespace OtpCtl.Commands.Event;
 
 /// <summary>
-/// What a database that was taken back no longer knows, by a file of events as <c>event stream --json</c> prints them: everything behind the last one that
-/// the database still has.
+/// What a database that was taken back no longer knows, by a file of events as <c>event stream --json</c> prints them: what it keeps for 30 days and has
+/// not, wherever it stands in the file, for whoever follows events may have gone on after the restore.
 /// </summary>
 internal static class LostEvents
 {
+    /// <summary>What is about to be swept is not to be taken for lost while it is.</summary>
+    private static readonly TimeSpan Kept = ContractorEvent.Lifetime - TimeSpan.FromHours(1);
+
     /// <summary>A newer service may tell more of an event.</summary>
     private static readonly JsonParser Parser = new(JsonParser.Settings.Default.WithIgnoreUnknownFields(true));
 
-    /// <param name="file">An event a line, in the order in which they were told.</param>
+    /// <param name="file">An event a line, those of a contractor in the order in which they were told.</param>
     /// <param name="known">The ids of those that the database has.</param>
-    /// <param name="since">Null: the file says which are lost. Else all from then on, for a file that has none of the database's.</param>
+    /// <param name="since">Null: the file says which are lost. Else all from then on that are not known, also of a file that has none of the database's.</param>
+    /// <param name="now">The moment.</param>
     /// <param name="warnings">Is told of lines that are none, as a crash leaves them behind.</param>
     /// <param name="cancellation">Gives up.</param>
     /// <returns>The lost ones, each once, in their order.</returns>
     /// <exception cref="UsageException">Nothing tells which are lost.</exception>
     public static async Task<IReadOnlyList<StreamEventsResponse>> ReadAsync(
-        FileInfo file, HashSet<string> known, DateTimeOffset? since, TextWriter warnings, CancellationToken cancellation)
+        FileInfo file, HashSet<string> known, DateTimeOffset? since, DateTimeOffset now, TextWriter warnings, CancellationToken cancellation)
     {
         var lost = new List<StreamEventsResponse>();
         var seen = new HashSet<string>(StringComparer.Ordinal);
@@ -38,13 +43,8 @@ internal static class LostEvents
             else if (known.Contains(told.EventId))
             {
                 anchored = true;
-                if (since is null)
-                {
-                    // Older than one that is there, so not lost: swept after its 30 days.
-                    lost.Clear();
-                }
             }
-            else if ((since is null || told.OccurredAt.ToDateTimeOffset() >= since) && seen.Add(told.EventId))
+            else if (told.OccurredAt.ToDateTimeOffset() >= (since ?? now - Kept) && seen.Add(told.EventId))
             {
                 lost.Add(told);
             }

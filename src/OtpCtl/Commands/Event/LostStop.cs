@@ -7,45 +7,51 @@ namespace OtpCtl.Commands.Event;
 /// <param name="Event">The one that it rests on.</param>
 internal sealed record LostStop(string Contractor, StreamEventsResponse Event)
 {
-    /// <summary>One for each contractor whom the lost events had left stopped, or with another credential than the database has.</summary>
+    /// <summary>Those of all contractors whom the lost events had left stopped, or with another credential than the database has. Each loss is one of its own.</summary>
     public static IEnumerable<LostStop> Of(IReadOnlyList<StreamEventsResponse> lost) =>
         from told in lost
         group told by told.ContractorId into contractor
-        let last = contractor.Aggregate(default(StreamEventsResponse), Follow)
-        where last is not null
-        select new LostStop(contractor.Key, last);
+        from standing in StandingOf([.. contractor])
+        select new LostStop(contractor.Key, standing);
 
-    /// <summary>What has to be done where the database has this now; the history's newest binding first.</summary>
+    /// <summary>
+    /// What has to be done where the database has this now; the history's newest binding first. Where it believes in another credential than the contractor
+    /// had last, that one is stopped whatever else is to be done: its token may be in other hands.
+    /// </summary>
     public Remedy RemedyFor(GetBindingResponse? now) => (Event.Kind, now?.History.FirstOrDefault()) switch
     {
-        (EventKind.Registered, { } newest) when newest.CredentialId == Event.CredentialId => Remedy.None,
-        (EventKind.Registered, _) or (_, null) => Remedy.ByHand,
-        (_, { State: BindingState.Lost or BindingState.Stopped }) => Remedy.None,
-        (EventKind.Lost, { State: BindingState.Active or BindingState.Suspended } newest) when newest.CredentialId == Event.CredentialId => Remedy.ReportLost,
-        (EventKind.Lost, _) => Remedy.ByHand,
+        (_, null) => Remedy.ByHand,
+        (EventKind.Registered or EventKind.Replaced, { } newest) when newest.CredentialId == Event.CredentialId => Remedy.None,
+        (EventKind.Lost, { } newest) when newest.CredentialId == Event.CredentialId => newest.State == BindingState.Lost ? Remedy.None : Remedy.ReportLost,
         // The contractor's own stop, a token that was replaced, a lock that only an operator ends: denied until an operator has looked.
         (_, { State: BindingState.Active }) => Remedy.SuspendBinding,
+        (EventKind.Registered or EventKind.Lost, _) or (EventKind.Locked, { State: BindingState.Suspended }) => Remedy.ByHand,
         _ => Remedy.None,
     };
 
     /// <summary>
-    /// A loss outweighs whatever came after it: what was registered then is lost as well, and the database believes in the lost token again. Otherwise the last
-    /// word counts.
+    /// A loss outweighs whatever came after it: what was registered then is lost as well, and the database believes in the lost token again. An end undoes
+    /// its own kind and no other: who was unlocked after a change of the device has changed it all the same.
     /// </summary>
-    private static StreamEventsResponse? Follow(StreamEventsResponse? before, StreamEventsResponse told) => (before?.Kind, told.Kind) switch
+    private static List<StreamEventsResponse> StandingOf(List<StreamEventsResponse> told)
     {
-        (EventKind.Lost, _) => before,
-        (_, EventKind.Lost or EventKind.Stopped or EventKind.Suspended or EventKind.Replaced or EventKind.Registered) => told,
-        (_, EventKind.Locked) => told.LockedUntil is null ? told : before,
-        (EventKind.Locked, EventKind.Unlocked) or (EventKind.Stopped, EventKind.Resumed) => null,
-        _ => before,
-    };
+        var losses = told.Where(e => e.Kind == EventKind.Lost).ToList();
+        var standing = losses.Count > 0
+            ? null
+            : LastUnless(EventKind.Resumed, told.Where(e => e.Kind is EventKind.Stopped or EventKind.Resumed))
+                ?? LastUnless(EventKind.Unlocked, told.Where(e => e.Kind == EventKind.Unlocked || e is { Kind: EventKind.Locked, LockedUntil: null }))
+                ?? told.LastOrDefault(e => e.Kind is EventKind.Suspended or EventKind.Replaced or EventKind.Registered);
+        return standing is null ? losses : [standing];
+    }
+
+    private static StreamEventsResponse? LastUnless(EventKind end, IEnumerable<StreamEventsResponse> told) =>
+        told.LastOrDefault() is { } last && last.Kind != end ? last : null;
 }
 
 /// <summary>What is to be done about something that stopped a contractor and is lost.</summary>
 internal enum Remedy
 {
-    /// <summary>The database has it, or something stricter.</summary>
+    /// <summary>The database has it, or has what denies as well.</summary>
     None,
 
     /// <summary>The credential is reported lost again.</summary>

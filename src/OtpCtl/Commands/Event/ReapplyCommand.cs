@@ -17,7 +17,7 @@ internal static class ReapplyCommand
     }.AcceptExistingOnly();
 
     private static readonly Option<DateTimeOffset?> Since = MomentOption.Create(
-        "--since", "Take all events from then on for lost. Default: those behind the last one that the database still has.");
+        "--since", "Take all events from then on for lost that the database has not. Default: those of the last 30 days, where it has any of the file.");
 
     public static Command Create()
     {
@@ -35,24 +35,29 @@ internal static class ReapplyCommand
     private static async Task<int> ReapplyAsync(ParseResult parsed, ServiceCall call)
     {
         var lost = await LostEvents.ReadAsync(
-            parsed.GetRequiredValue(From), await ReadKnownAsync(call), parsed.GetValue(Since), parsed.InvocationConfiguration.Error, call.Cancellation);
+            parsed.GetRequiredValue(From), await ReadKnownAsync(call), parsed.GetValue(Since), TimeProvider.System.GetUtcNow(), parsed.InvocationConfiguration.Error, call.Cancellation);
+        var (apply, exitCode) = (parsed.GetValue(ApplyOption.Option), ExitCode.Success);
         foreach (var stop in LostStop.Of(lost))
         {
-            var remedy = stop.RemedyFor((GetBindingResponse?)await Now.BindingAsync(call, stop.Contractor));
-            if (parsed.GetValue(ApplyOption.Option))
+            try
             {
-                await ApplyAsync(parsed, call, stop, remedy);
+                var remedy = stop.RemedyFor((GetBindingResponse?)await Now.BindingAsync(call, stop.Contractor));
+                Print(parsed, stop, remedy, applied: apply && await ApplyAsync(parsed, call, stop, remedy));
             }
-
-            Print(parsed, stop, remedy);
+            catch (RpcException failed) when (!call.Cancellation.IsCancellationRequested)
+            {
+                // The others are stopped all the same; done again, it finds whom it has not.
+                parsed.InvocationConfiguration.Error.WriteLine($"otpctl: {stop.Contractor}: {AnswerText.Text(failed.StatusCode)}: {failed.Status.Detail} Do it again.");
+                exitCode = ExitCode.Unavailable;
+            }
         }
 
-        if (!parsed.GetValue(ApplyOption.Option))
+        if (!apply)
         {
             Change.WriteLastLine(parsed);
         }
 
-        return ExitCode.Success;
+        return exitCode;
     }
 
     /// <summary>What the database has, back to 30 days.</summary>
@@ -69,7 +74,8 @@ internal static class ReapplyCommand
     }
 
     /// <summary>Under the lost event's own id: done again, it is a retry.</summary>
-    private static async Task ApplyAsync(ParseResult parsed, ServiceCall call, LostStop stop, Remedy remedy)
+    /// <returns>Whether anything was to be done; what is refused is an error.</returns>
+    private static async Task<bool> ApplyAsync(ParseResult parsed, ServiceCall call, LostStop stop, Remedy remedy)
     {
         var reason = $"done again after a restore: {AnswerText.Text(stop.Event.Kind)} of {AnswerText.Text(stop.Event.OccurredAt)}";
         switch (remedy)
@@ -86,7 +92,7 @@ internal static class ReapplyCommand
                         OperatorId = OperatorOption.Read(parsed),
                     },
                     cancellationToken: call.Cancellation);
-                break;
+                return true;
             case Remedy.SuspendBinding:
                 await call.Service.Operations.SuspendBindingAsync(
                     new()
@@ -98,21 +104,21 @@ internal static class ReapplyCommand
                         OperatorId = OperatorOption.Read(parsed),
                     },
                     cancellationToken: call.Cancellation);
-                break;
+                return true;
             case Remedy.None or Remedy.ByHand:
-                break;
+                return false;
             default:
                 throw new ArgumentOutOfRangeException(nameof(remedy), remedy, "Not a remedy.");
         }
     }
 
-    private static void Print(ParseResult parsed, LostStop stop, Remedy remedy)
+    private static void Print(ParseResult parsed, LostStop stop, Remedy remedy, bool applied)
     {
         var (kind, at) = (AnswerText.Text(stop.Event.Kind), AnswerText.Text(stop.Event.OccurredAt));
         parsed.InvocationConfiguration.Output.WriteLine(parsed.GetValue(GlobalOptions.Json)
             ? new JsonObject
             {
-                ["applied"] = parsed.GetValue(ApplyOption.Option) && remedy is Remedy.ReportLost or Remedy.SuspendBinding,
+                ["applied"] = applied,
                 ["contractor_id"] = stop.Contractor,
                 ["credential_id"] = stop.Event.CredentialId,
                 ["event_id"] = stop.Event.EventId,

@@ -7,6 +7,8 @@ namespace OtpCtl.Commands.Event;
 /// <summary>Prints events as they come. Whoever sends notices from it keeps the last resume_token.</summary>
 internal static class StreamCommand
 {
+    private static readonly TimeSpan BetweenTries = TimeSpan.FromSeconds(1);
+
     private static readonly Option<string> After = new("--after")
     {
         Description = "The resume_token of the last event that was dealt with. Default: from the oldest that is kept, 30 days.",
@@ -46,9 +48,14 @@ internal static class StreamCommand
 
                 return ExitCode.Success;
             }
-            catch (RpcException end) when (end.StatusCode == StatusCode.DeadlineExceeded && !request.UntilNow)
+            catch (RpcException end) when (!request.UntilNow && end.StatusCode == StatusCode.DeadlineExceeded)
             {
                 // The service ends every stream after half an hour.
+            }
+            catch (RpcException end) when (!request.UntilNow && end.StatusCode == StatusCode.Unavailable && call.Service.HasConnected)
+            {
+                // A replica that stops ends its streams: another one goes on, or the same once it is back. Not cancelled: the next call is.
+                await Task.Delay(BetweenTries, CancellationToken.None);
             }
         }
     }
