@@ -87,7 +87,7 @@ public class EventOrderTests
     {
         await using var replica = await OtpService.StartAsync(service.Stores, service.Clock);
         OtpService[] replicas = [service, replica];
-        const int Contractors = 60;
+        const int Contractors = 20;
         // Registered; stopped and resumed, by either replica, four times each.
         const int Each = 9;
         var listening = replicas.Select(r => ListenAsync(r, Contractors * Each)).Append(ComeAgainAsync(Contractors * Each)).ToList();
