@@ -16,21 +16,10 @@ internal sealed record ShippedHead(long Number, byte[] Hash)
     public static async Task<ShippedHead> ReadNewestAsync(FileInfo file, TextWriter warnings, CancellationToken cancellation)
     {
         ShippedHead? newest = null;
-        var (lineNumber, warned) = (0, false);
-        await foreach (var line in File.ReadLinesAsync(file.FullName, cancellation))
+        var warned = false;
+        await foreach (var (lineNumber, head) in JsonLines.ReadAsync(file, Parse, "not a head", warnings, cancellation))
         {
-            lineNumber++;
-            if (string.IsNullOrWhiteSpace(line))
-            {
-                continue;
-            }
-
-            if (Parse(line) is not { } head)
-            {
-                warnings.WriteLine(string.Create(
-                    CultureInfo.InvariantCulture, $"otpctl: line {lineNumber} of {file.Name} is not a head, cut off perhaps: skipped."));
-            }
-            else if (newest is null || head.Number > newest.Number)
+            if (newest is null || head.Number > newest.Number)
             {
                 newest = head;
             }

@@ -29,18 +29,10 @@ internal static class LostEvents
     {
         var lost = new List<StreamEventsResponse>();
         var seen = new HashSet<string>(StringComparer.Ordinal);
-        var (number, anchored) = (0, since is not null);
-        await foreach (var line in File.ReadLinesAsync(file.FullName, cancellation))
+        var anchored = since is not null;
+        await foreach (var (_, told) in JsonLines.ReadAsync(file, Parse, "no event", warnings, cancellation))
         {
-            number++;
-            if (Parse(line) is not { } told)
-            {
-                if (!string.IsNullOrWhiteSpace(line))
-                {
-                    warnings.WriteLine(FormattableString.Invariant($"otpctl: line {number} of {file.Name} is no event, cut off perhaps: skipped."));
-                }
-            }
-            else if (known.Contains(told.EventId))
+            if (known.Contains(told.EventId))
             {
                 anchored = true;
             }

@@ -47,7 +47,8 @@ internal static class ReapplyCommand
             catch (RpcException failed) when (!call.Cancellation.IsCancellationRequested)
             {
                 // The others are stopped all the same; done again, it finds whom it has not.
-                parsed.InvocationConfiguration.Error.WriteLine($"otpctl: {stop.Contractor}: {AnswerText.Text(failed.StatusCode)}: {failed.Status.Detail} Do it again.");
+                parsed.InvocationConfiguration.Error.WriteLine($"otpctl: {stop.Contractor} is not done, do it again.");
+                failed.WriteTo(parsed.InvocationConfiguration.Error);
                 exitCode = ExitCode.Unavailable;
             }
         }
